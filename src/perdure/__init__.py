@@ -1,0 +1,3 @@
+"""perdure: runs Azure Durable Functions apps written in Python, unmodified, on any machine."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The composition root: configuration, indexing of user code, worker processes, HTTP, triggers."""

@@ -1,0 +1,222 @@
+"""The typed messages between host and worker, beside the turn, activity and entity values of `model.execution`.
+
+Every frame on the channel is a list of such messages (see `channel.py`). Invocation ids are made by the host.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from perdure.model.execution import (
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityRequest,
+    EntityDecided,
+    EntityRequest,
+    SessionMissing,
+    TurnDecided,
+    TurnMismatch,
+    TurnRequest,
+)
+from perdure.model.failure import FailureDetails
+from perdure.model.operations import Operation, OperationAnswer
+
+
+class _Wire(Struct, frozen=True, array_like=True):
+    """Common shape: tagged arrays. Tags below 20 belong to `model.execution`."""
+
+
+class IndexedFunction(Struct, frozen=True, array_like=True):
+    """One function of the app as the worker indexed it.
+
+    `trigger` is the trigger's type in lower case ("httptrigger", "orchestrationtrigger", ...); `durable_name` what
+    `call_activity` and the like must match for durable triggers. `bindings` are the binding objects as in a
+    function.json, keys as written there. `parameters` names of the function's parameters.
+    """
+
+    name: str
+    trigger: str
+    durable_name: str
+    bindings: list[dict[str, Any]]
+    script_file: str
+    entry_point: str
+    disabled: bool = False
+    is_async: bool = False
+    parameters: tuple[str, ...] = ()
+    location: str = ""
+    input_shape: str = ""
+
+
+class IndexError_(Struct, frozen=True, array_like=True):
+    """A function, or the app, that could not be indexed. `text` is ready to print: the user's own frames only.
+
+    `fatal`: the app cannot run at all (v2 module does not import, duplicate names)."""
+
+    function: str
+    text: str
+    fatal: bool = False
+
+
+class AppIndexed(_Wire, frozen=True, tag=20):
+    """Worker to host, first message: what the app contains."""
+
+    functions: list[IndexedFunction]
+    errors: list[IndexError_]
+    warnings: list[str]
+    programming_model: str
+    dialect: int
+    dialect_reason: str
+    python: str
+    fingerprint: str
+    pid: int
+
+
+class StartWorker(_Wire, frozen=True, tag=21):
+    """Host to worker, first message. `settings` is the JSON of the own settings that user code's runtime needs."""
+
+    script_root: str
+    worker_id: str
+    threads: int
+    settings: dict[str, Any]
+    functions: tuple[str, ...] = ()
+
+
+class BeginTurn(_Wire, frozen=True, tag=22):
+    """Host to worker: a turn with its invocation id (for logs)."""
+
+    invocation: str
+    request: TurnRequest
+
+
+class BeginActivity(_Wire, frozen=True, tag=23):
+    invocation: str
+    request: ActivityRequest
+
+
+class BeginEntity(_Wire, frozen=True, tag=24):
+    invocation: str
+    request: EntityRequest
+
+
+class DropSession(_Wire, frozen=True, tag=25):
+    n: int
+
+
+class CancelActivity(_Wire, frozen=True, tag=26):
+    n: int
+    generation: int
+    task: int
+
+
+class HttpInvocation(_Wire, frozen=True, tag=27):
+    """Host to worker: an HTTP trigger fires. Header names in lower case; `url` is absolute, percent-decoded path."""
+
+    invocation: str
+    function: str
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    params: dict[str, str]
+    route_params: dict[str, str]
+    body: bytes
+    trace: str | None = None
+
+
+class HttpAnswer(_Wire, frozen=True, tag=28):
+    """Worker to host. `headers` may repeat a name (cookies)."""
+
+    invocation: str
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class TriggerInvocation(_Wire, frozen=True, tag=29):
+    """Host to worker: run any other function by hand or by its trigger. `payload` is the trigger's JSON text."""
+
+    invocation: str
+    function: str
+    payload: str | None
+    trace: str | None = None
+
+
+class InvocationDone(_Wire, frozen=True, tag=30):
+    """Worker to host: a trigger invocation ended. `result` is JSON text of a return value, if any."""
+
+    invocation: str
+    result: str | None = None
+
+
+class InvocationFailed(_Wire, frozen=True, tag=31):
+    """Worker to host: a user function of any kind raised (or its result could not be encoded)."""
+
+    invocation: str
+    failure: FailureDetails
+
+
+class TurnResult(_Wire, frozen=True, tag=32):
+    """Worker to host: outcome of `BeginTurn`, with the run time in microseconds."""
+
+    invocation: str
+    outcome: TurnDecided | SessionMissing | TurnMismatch
+    duration: int = 0
+
+
+class ActivityResult(_Wire, frozen=True, tag=33):
+    invocation: str
+    outcome: ActivityCompleted | ActivityFailed
+
+
+class EntityResult(_Wire, frozen=True, tag=34):
+    invocation: str
+    outcome: EntityDecided
+    duration: int = 0
+
+
+class ClientCall(_Wire, frozen=True, tag=35):
+    """Worker to host: the durable client asks something. `call` pairs it with its answer."""
+
+    call: int
+    operation: Operation
+    task_hub: str = ""
+
+
+class ClientReply(_Wire, frozen=True, tag=36):
+    call: int
+    answer: OperationAnswer
+
+
+class LogLine(_Wire, frozen=True, tag=37):
+    """Worker to host: one log record or printed line. `level` is Python's number; `category` "" for prints."""
+
+    time: int
+    level: int
+    text: str
+    function: str = ""
+    invocation: str = ""
+    instance_id: str = ""
+    category: str = ""
+    thread: str = ""
+
+
+class Heartbeat(_Wire, frozen=True, tag=38):
+    """Both ways. `busy` is the number of invocations under way in the worker, `turn` the one on the turn thread."""
+
+    busy: int = 0
+    turn: str = ""
+    turn_seconds: float = 0.0
+    free_threads: int = 0
+
+
+class StopWorker(_Wire, frozen=True, tag=39):
+    """Host to worker: finish what runs, take nothing new, end."""
+
+    grace: float
+
+
+class SessionEvicted(_Wire, frozen=True, tag=40):
+    """Worker to host: the session of `n` is gone (limit of sessions or idle time)."""
+
+    n: int

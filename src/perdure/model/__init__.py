@@ -1,0 +1,1 @@
+"""The shared vocabulary: frozen typed values and their encoding. Imports nothing of perdure."""

@@ -1,0 +1,226 @@
+"""The commit plan: everything that one commit of a host applies, as frozen values. Stores apply it and decide nothing.
+
+Order inside a commit (design 6.1): the host row is checked; turns whose instance is owned by the host and stands at
+`base_turn` survive; new instances are inserted; everything else hangs on the survivors; the verdicts are stored under
+the commit number. What is written for one turn appears together or not at all.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from perdure.model.history import HistoryEvent
+from perdure.model.instance import InstanceKind, RuntimeStatus
+from perdure.model.operations import ExistingPolicy
+
+
+class Message(Struct, frozen=True):
+    """Something durable addressed to instance `n`.
+
+    `n` 0: addressed to `instance_id`, which is looked up in the commit. `generation` and `task` are set on results:
+    they answer that task of that generation and are dropped by others. `due` (microseconds, 0 is now) keeps the
+    message back. `create` makes the addressee when `instance_id` does not exist (entities).
+    """
+
+    n: int
+    event: HistoryEvent
+    generation: int = -1
+    task: int = -1
+    due: int = 0
+    instance_id: str = ""
+    create: NewInstance | None = None
+
+
+class NewInstance(Struct, frozen=True):
+    """An instance to create under `policy`; a finished one with this id is purged first where the policy allows it.
+
+    `owner` is the creating host's token, or 0 to leave it to whoever has room. When refused, `refusal` is sent
+    instead (a child that could not be created fails the parent's task).
+    """
+
+    n: int
+    instance_id: str
+    kind: InstanceKind
+    name: str
+    created: int
+    version: str = ""
+    input: str | None = None
+    owner: int = 0
+    policy: ExistingPolicy = ExistingPolicy.FAIL_IF_RUNNING
+    not_before: int = 0
+    parent_n: int = 0
+    parent_generation: int = 0
+    parent_task: int = -1
+    parent_id: str | None = None
+    tags: dict[str, str] | None = None
+    status: RuntimeStatus = RuntimeStatus.PENDING
+    refusal: Message | None = None
+
+
+class WorkItem(Struct, frozen=True):
+    """An activity to run. `owner` is the host that starts it as soon as the commit is durable, 0: whoever has room."""
+
+    n: int
+    generation: int
+    task: int
+    name: str
+    input: str | None
+    owner: int = 0
+    attempt: int = 1
+    instance_id: str = ""
+    suspect: int = 0
+    not_before: int = 0
+
+
+class TurnPlan(Struct, frozen=True):
+    """One applied turn of one instance. `history` is the encoded row of (n, generation, turn), None for none.
+
+    The row of the instance is set to these values; `started` and `completed` only when not 0, `output`,
+    `custom_status` and `state` only when their `sets_` flag is true. `next_input` replaces the stored input
+    (continue-as-new). `consumed` are inbox rows to delete, `done` tasks whose work rows go with this turn because
+    their results are in it. `drop_history_below`: generations below it are deleted. `close_*` delete what design 4.3
+    says ends with the instance (or the generation).
+    """
+
+    n: int
+    base_turn: int
+    turn: int
+    generation: int
+    status: RuntimeStatus
+    updated: int
+    history: bytes | None = None
+    started: int = 0
+    completed: int = 0
+    output: str | None = None
+    sets_output: bool = False
+    custom_status: str | None = None
+    sets_custom_status: bool = False
+    state: str | None = None
+    sets_state: bool = False
+    next_input: str | None = None
+    sets_input: bool = False
+    lock_holder: int = -1
+    cursor: int = 0
+    consumed: tuple[int, ...] = ()
+    done: tuple[int, ...] = ()
+    messages: tuple[Message, ...] = ()
+    work: tuple[WorkItem, ...] = ()
+    creations: tuple[NewInstance, ...] = ()
+    drop_history_below: int = 0
+    close_timers: tuple[int, ...] = ()
+    close_inbox: bool = False
+    close_all_timers: bool = False
+    close_work: bool = False
+
+
+class ActivityResult(Struct, frozen=True):
+    """A result on the row path: becomes an inbox row, and its work row is deleted, only if `owner` holds the claim."""
+
+    message: Message
+    owner: int
+
+
+class Attempt(Struct, frozen=True):
+    """One run of an activity, for people to look at. Times in microseconds."""
+
+    n: int
+    generation: int
+    task: int
+    attempt: int
+    scheduled: int
+    started: int
+    finished: int
+    host: int
+    worker: str
+    failure: str | None = None
+
+
+class WorkReturn(Struct, frozen=True):
+    """A claim given back: the work row is free again (`suspect` and `not_before` as given)."""
+
+    n: int
+    generation: int
+    task: int
+    suspect: int = 0
+    not_before: int = 0
+
+
+class Parking(Struct, frozen=True):
+    """Set (`report`) or clear (None) what keeps an owned instance from going on; turn and history stay."""
+
+    n: int
+    base_turn: int
+    report: str | None
+    suspect: int = 0
+
+
+class Purge(Struct, frozen=True):
+    """Delete an instance with everything it has, whoever owns it. `parent_failure` is sent if it was unfinished."""
+
+    n: int
+    parent_failure: Message | None = None
+
+
+class CommitBatch(Struct, frozen=True):
+    """One commit of the host with `token`, numbered without gaps. Every list may be empty."""
+
+    token: int
+    number: int
+    turns: tuple[TurnPlan, ...] = ()
+    creations: tuple[NewInstance, ...] = ()
+    messages: tuple[Message, ...] = ()
+    results: tuple[ActivityResult, ...] = ()
+    returns: tuple[WorkReturn, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    parkings: tuple[Parking, ...] = ()
+    purges: tuple[Purge, ...] = ()
+    releases: tuple[int, ...] = ()
+
+
+class Verdict(IntEnum):
+    """What became of one item of a commit."""
+
+    APPLIED = 0
+    FENCED = 1
+    REFUSED = 2
+
+
+class MessageVerdict(Struct, frozen=True, array_like=True):
+    """`seq` of the inbox row (0: dropped, the addressee is gone or finished), the addressee and its owner."""
+
+    seq: int
+    n: int
+    owner: int
+
+
+class CreationVerdict(Struct, frozen=True, array_like=True):
+    """APPLIED, or REFUSED by the instance `n` that holds the id with `status`; `refusal` is then the message's row."""
+
+    verdict: Verdict
+    n: int
+    status: int = -1
+    refusal: MessageVerdict | None = None
+
+
+class TurnVerdict(Struct, frozen=True, array_like=True):
+    """FENCED turns have nothing else. Lists follow the order of the plan."""
+
+    verdict: Verdict
+    messages: tuple[MessageVerdict, ...] = ()
+    creations: tuple[CreationVerdict, ...] = ()
+
+
+class CommitAnswer(Struct, frozen=True, array_like=True):
+    """The verdicts of one commit, in the order of its batch. `alive` false: the token is dead, nothing was applied."""
+
+    number: int
+    time: int
+    alive: bool = True
+    turns: tuple[TurnVerdict, ...] = ()
+    creations: tuple[CreationVerdict, ...] = ()
+    messages: tuple[MessageVerdict, ...] = ()
+    results: tuple[MessageVerdict, ...] = ()
+    parkings: tuple[Verdict, ...] = ()
+    purges: tuple[Verdict, ...] = ()

@@ -1,0 +1,117 @@
+"""Instances: numbers and ids, the status record, the query filter."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+_COUNTER_BITS = 32
+_TOKEN_BITS = 24
+
+
+class RuntimeStatus(IntEnum):
+    """Runtime status, numbered as in the Durable Task Framework; `label` is the text that users see."""
+
+    RUNNING = 0
+    COMPLETED = 1
+    CONTINUED_AS_NEW = 2
+    FAILED = 3
+    CANCELED = 4
+    TERMINATED = 5
+    PENDING = 6
+    SUSPENDED = 7
+
+    @property
+    def label(self) -> str:
+        return _LABELS[self]
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.FAILED, RuntimeStatus.CANCELED, RuntimeStatus.TERMINATED})
+_LABELS = {
+    RuntimeStatus.RUNNING: "Running",
+    RuntimeStatus.COMPLETED: "Completed",
+    RuntimeStatus.CONTINUED_AS_NEW: "ContinuedAsNew",
+    RuntimeStatus.FAILED: "Failed",
+    RuntimeStatus.CANCELED: "Canceled",
+    RuntimeStatus.TERMINATED: "Terminated",
+    RuntimeStatus.PENDING: "Pending",
+    RuntimeStatus.SUSPENDED: "Suspended",
+}
+STATUS_BY_LABEL = {label: status for status, label in _LABELS.items()}
+
+
+class InstanceKind(IntEnum):
+    ORCHESTRATION = 0
+    ENTITY = 1
+
+
+def instance_number(token: int, counter: int, shard: int = 0) -> int:
+    """The instance number `n` that the host with `token` gives to the `counter`-th instance it creates."""
+    return shard << (_TOKEN_BITS + _COUNTER_BITS) | token << _COUNTER_BITS | counter
+
+
+def execution_id(n: int, generation: int) -> str:
+    """The execution id of one generation: 32 hex digits, unique within a store and the same on every replay."""
+    return f"{n:016x}{generation:016x}"
+
+
+def entity_scheduler_id(name: str, key: str) -> str:
+    """The instance id of an entity: the name in lower case, the key as given."""
+    return f"@{name.lower()}@{key}"
+
+
+class InstanceRecord(Struct, frozen=True):
+    """An instance as its row says it. Times in microseconds since 1970 (0: not yet); payloads are JSON text."""
+
+    n: int
+    instance_id: str
+    kind: InstanceKind
+    name: str
+    version: str
+    generation: int
+    turn: int
+    status: RuntimeStatus
+    owner: int
+    created: int
+    started: int = 0
+    updated: int = 0
+    completed: int = 0
+    parent_n: int = 0
+    parent_generation: int = 0
+    parent_task: int = -1
+    parent_id: str | None = None
+    parked: str | None = None
+    suspect: int = 0
+    not_before: int = 0
+    lock_holder: int = 0
+    cursor: int = 0
+    tags: dict[str, str] | None = None
+    input: str | None = None
+    output: str | None = None
+    custom_status: str | None = None
+    state: str | None = None
+
+
+class InstanceFilter(Struct, frozen=True, omit_defaults=True):
+    """Which instances a query or a purge means. Empty fields do not filter; both times are inclusive."""
+
+    created_from: int | None = None
+    created_to: int | None = None
+    statuses: tuple[int, ...] = ()
+    id_prefix: str | None = None
+    name_prefix: str | None = None
+    parent_id: str | None = None
+    tags: dict[str, str] | None = None
+    kinds: tuple[int, ...] = ()
+
+
+class Page(Struct, frozen=True):
+    """One page of a listing; `continuation` is None after the last page."""
+
+    items: list[InstanceRecord]
+    continuation: str | None = None

@@ -1,0 +1,203 @@
+"""What clients ask of a task hub, and the answers: the same values from HTTP, from user code and from the command line.
+
+A refusal is an answer (`Refused`), not an exception; its `code` is one of `RefusalCode`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Union
+
+from msgspec import Struct
+
+from perdure.model.history import HistoryEvent
+from perdure.model.instance import InstanceFilter, InstanceRecord
+
+
+class _Operation(Struct, frozen=True, array_like=True):
+    """Common shape: tagged arrays, which travel between worker and host."""
+
+
+class ExistingPolicy(str, Enum):
+    """What a start does when the id is in use."""
+
+    FAIL_IF_RUNNING = "fail_if_running"
+    FAIL_IF_EXISTS = "fail_if_exists"
+    RETURN_EXISTING = "return_existing"
+    REPLACE_ANY = "replace_any"
+
+
+class StartInstance(_Operation, frozen=True, tag=0):
+    """Start an orchestration. `instance_id` None: one is generated. `start_at` in microseconds, 0 is now."""
+
+    name: str
+    instance_id: str | None = None
+    input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    start_at: int = 0
+    policy: ExistingPolicy | None = None
+    idempotency_key: str | None = None
+    trace: str | None = None
+
+
+class GetInstance(_Operation, frozen=True, tag=1):
+    """Read one instance, with its history when `with_history`."""
+
+    instance_id: str
+    with_history: bool = False
+
+
+class ListInstances(_Operation, frozen=True, tag=2):
+    filter: InstanceFilter
+    top: int = 100
+    continuation: str | None = None
+
+
+class RaiseEvent(_Operation, frozen=True, tag=3):
+    """Raise an external event. `client`: raised by the Python client, see `EventRaised`."""
+
+    instance_id: str
+    name: str
+    input: str | None = None
+    client: bool = False
+
+
+class TerminateInstance(_Operation, frozen=True, tag=4):
+    instance_id: str
+    reason: str | None = None
+    recurse: bool = True
+
+
+class SuspendInstance(_Operation, frozen=True, tag=5):
+    instance_id: str
+    reason: str | None = None
+
+
+class ResumeInstance(_Operation, frozen=True, tag=6):
+    instance_id: str
+    reason: str | None = None
+
+
+class RewindInstance(_Operation, frozen=True, tag=7):
+    instance_id: str
+    reason: str | None = None
+
+
+class RestartInstance(_Operation, frozen=True, tag=8):
+    instance_id: str
+    new_id: bool = True
+
+
+class PurgeInstance(_Operation, frozen=True, tag=9):
+    instance_id: str
+    recurse: bool = False
+
+
+class PurgeInstances(_Operation, frozen=True, tag=10):
+    """Purge all that match. Unless `include_running`, only finished orchestrations."""
+
+    filter: InstanceFilter
+    include_running: bool = False
+    dry_run: bool = False
+
+
+class SignalEntityOperation(_Operation, frozen=True, tag=11):
+    """Signal an entity. `entity` is its scheduler id; `due` 0 is now; `client`: from the Python client."""
+
+    entity: str
+    operation: str
+    input: str | None = None
+    due: int = 0
+    client: bool = False
+
+
+class ReadEntity(_Operation, frozen=True, tag=12):
+    entity: str
+
+
+class CleanEntities(_Operation, frozen=True, tag=13):
+    remove_empty: bool = True
+    release_orphaned_locks: bool = True
+
+
+Operation = Union[
+    StartInstance,
+    GetInstance,
+    ListInstances,
+    RaiseEvent,
+    TerminateInstance,
+    SuspendInstance,
+    ResumeInstance,
+    RewindInstance,
+    RestartInstance,
+    PurgeInstance,
+    PurgeInstances,
+    SignalEntityOperation,
+    ReadEntity,
+    CleanEntities,
+]
+
+
+class RefusalCode(str, Enum):
+    """Why an operation was refused; the HTTP API and the client map these to what the references say."""
+
+    NOT_FOUND = "not_found"
+    GONE = "gone"
+    EXISTS = "exists"
+    WRONG_STATE = "wrong_state"
+    UNKNOWN_FUNCTION = "unknown_function"
+    BAD_REQUEST = "bad_request"
+    UNAVAILABLE = "unavailable"
+    NOT_BUILT = "not_built"
+
+
+class _Answer(Struct, frozen=True, array_like=True):
+    """Common shape: tagged arrays."""
+
+
+class Refused(_Answer, frozen=True, tag=0):
+    """`text` says what was wrong and what to do; `status` is the label of the instance's status where that matters."""
+
+    code: RefusalCode
+    text: str
+    status: str = ""
+
+
+class Started(_Answer, frozen=True, tag=1):
+    instance_id: str
+
+
+class Done(_Answer, frozen=True, tag=2):
+    """Accepted and durable."""
+
+
+class Found(_Answer, frozen=True, tag=3):
+    """`history` are the events of the current generation, oldest first, when asked for."""
+
+    record: InstanceRecord
+    history: list[HistoryEvent] | None = None
+
+
+class Listed(_Answer, frozen=True, tag=4):
+    items: list[InstanceRecord]
+    continuation: str | None = None
+
+
+class Purged(_Answer, frozen=True, tag=5):
+    instances: int
+
+
+class EntityFound(_Answer, frozen=True, tag=6):
+    """`exists` false: no state. `state` is JSON text."""
+
+    exists: bool
+    state: str | None = None
+
+
+class EntitiesCleaned(_Answer, frozen=True, tag=7):
+    empty_removed: int
+    locks_released: int
+
+
+OperationAnswer = Union[Refused, Started, Done, Found, Listed, Purged, EntityFound, EntitiesCleaned]

@@ -1,0 +1,1 @@
+"""Stores: the protocol and its implementations, which apply commit plans and decide nothing."""

@@ -1,0 +1,148 @@
+"""The store port of the task hub: a dozen coarse calls, each with a callback for its answer.
+
+Rules for every implementation (design 6):
+
+- No call blocks and no call raises for the store's sake: the callback gets the answer, or a `StoreError`.
+- Callbacks come one at a time on the thread of the hub, never from inside the call that asked.
+- Several commits of one host are never under way together; those of different hosts may be.
+- `commit` is idempotent by (token, number): a repeated number returns the recorded answer and applies nothing.
+- The order in which one host's messages to one instance are committed is the order of their `seq`; `seq` only grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
+from perdure.model.history import HistoryEvent
+from perdure.model.instance import InstanceFilter, InstanceRecord, Page
+
+
+class StoreError(Exception):
+    """A call failed. `lost`: the connection broke, so the outcome of a commit is unknown and must be asked for."""
+
+    def __init__(self, text: str, *, lost: bool = False) -> None:
+        super().__init__(text)
+        self.lost = lost
+
+
+T = TypeVar("T")
+Callback = Callable[["T | StoreError"], None]
+
+
+class HostRegistration(Struct, frozen=True):
+    """What a host says of itself. `names` are durable names in lower case by kind ("orchestration", ...)."""
+
+    address: str
+    instance_id: str
+    names: dict[str, tuple[str, ...]]
+    fingerprint: str = ""
+    ttl: float = 9.0
+
+
+class Registered(Struct, frozen=True):
+    """`token` is never reused. `time` is the store's clock in microseconds."""
+
+    token: int
+    hub: int
+    time: int
+
+
+class InboxRow(Struct, frozen=True):
+    """A waiting message of an instance; see `Message`."""
+
+    seq: int
+    event: HistoryEvent
+    generation: int = -1
+    task: int = -1
+    due: int = 0
+
+
+class Loaded(Struct, frozen=True):
+    """An instance that the host owns from now on. `inbox` holds the first rows in order of `seq`, timers included.
+
+    `more`: there are further rows (read them with `read_inbox` after the last `seq`).
+    """
+
+    record: InstanceRecord
+    inbox: list[InboxRow]
+    more: bool = False
+
+
+class DueTimer(Struct, frozen=True):
+    """A message whose time comes at `due`."""
+
+    due: int
+    seq: int
+    n: int
+
+
+class HostRow(Struct, frozen=True):
+    token: int
+    beat: int
+    dead: bool
+    address: str
+    instance_id: str
+    names: dict[str, tuple[str, ...]]
+
+
+class Provider(Protocol):
+    """A store, bound to one hub by `register`."""
+
+    def register(self, registration: HostRegistration, done: Callback[Registered]) -> None:
+        """Get a token. Hosts known to be gone (the OS says so) are marked dead first."""
+
+    def close(self, token: int, done: Callback[None]) -> None:
+        """End a token after its last commit: its claims are free, its instances unowned."""
+
+    def beat(self, token: int, done: Callback[bool]) -> None:
+        """Raise the beat of a host that has nothing to commit. False: the token is dead."""
+
+    def hosts(self, done: Callback[list[HostRow]]) -> None:
+        """All host rows of the hub that are not dead."""
+
+    def declare_dead(self, token: int, seen_beat: int, done: Callback[bool]) -> None:
+        """Mark a host dead if its beat is still `seen_beat`; whether it is dead now."""
+
+    def commit(self, batch: CommitBatch, done: Callback[CommitAnswer]) -> None:
+        """Apply a batch durably; see the module and `CommitBatch`."""
+
+    def recorded(self, token: int, number: int, done: Callback[CommitAnswer | None]) -> None:
+        """The answer recorded for a commit number, None when it was never applied."""
+
+    def claim(self, token: int, numbers: list[int], done: Callback[list[Loaded]]) -> None:
+        """Own and load these instances; those that a live host owns or that are gone are left out."""
+
+    def claim_ready(self, token: int, limit: int, done: Callback[list[Loaded]]) -> None:
+        """Own and load instances with something to do (waiting messages, due timers, pending starts, unfinished
+        chunks of work) that no live host owns and that are neither parked nor held back by `not_before`."""
+
+    def read_inbox(self, n: int, after: int, done: Callback[list[InboxRow]]) -> None:
+        """Further inbox rows of an instance, by `seq`."""
+
+    def read_history(self, n: int, generation: int, done: Callback[list[bytes]]) -> None:
+        """The history rows of one generation, undecoded, in order of turns."""
+
+    def due_timers(self, token: int, until: int, limit: int, done: Callback[list[DueTimer]]) -> None:
+        """The earliest timers due up to `until` of instances that this host owns or that no live host owns."""
+
+    def claim_work(self, token: int, names: tuple[str, ...], limit: int, done: Callback[list[WorkItem]]) -> None:
+        """Claim activities that no live host has claimed, oldest first; `names` in lower case."""
+
+    def find(self, instance_ids: list[str], done: Callback[list[InstanceRecord]]) -> None:
+        """The instances with these ids that exist."""
+
+    def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
+        """One page of instances. Raises nothing on an unknown continuation: a `StoreError` that says so."""
+
+    def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
+        """A value that belongs to the hub."""
+
+    def put_setting(self, kind: str, key: str, value: str | None, expected: str | None, done: Callback[bool]) -> None:
+        """Set (None: delete) a value if it is still `expected` (None: absent); whether it was set."""
+
+    def time(self, done: Callback[int]) -> None:
+        """The store's clock in microseconds."""

@@ -1,0 +1,1 @@
+"""The running hub around the engine: a synchronous core driven by ports."""
