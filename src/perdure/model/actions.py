@@ -100,7 +100,8 @@ class ContinueAsNewWith(_Action, frozen=True, tag=9):
 
 
 class CompleteOrchestration(_Action, frozen=True, tag=10):
-    """The code returned (`failure` is None) or raised. `result` is JSON text; on failure the published error text."""
+    """The code returned (`failure` is None) or raised. `result` is JSON text; on failure the published
+    error text, plain."""
 
     result: str | None = None
     failure: FailureDetails | None = None

@@ -31,6 +31,7 @@ class Message(Struct, frozen=True):
     due: int = 0
     instance_id: str = ""
     create: NewInstance | None = None
+    ahead: bool = False
 
 
 class NewInstance(Struct, frozen=True):
@@ -103,6 +104,8 @@ class TurnPlan(Struct, frozen=True):
     sets_input: bool = False
     lock_holder: int = -1
     cursor: int = 0
+    first_turn: int = 0
+    suspect: int = 0
     consumed: tuple[int, ...] = ()
     done: tuple[int, ...] = ()
     messages: tuple[Message, ...] = ()
@@ -113,6 +116,15 @@ class TurnPlan(Struct, frozen=True):
     close_inbox: bool = False
     close_all_timers: bool = False
     close_work: bool = False
+
+
+class WorkChunk(Struct, frozen=True):
+    """The next work rows of a large turn (design 4.4), applied only while this host owns `n` and `cursor` is as given."""
+
+    n: int
+    cursor: int
+    next_cursor: int
+    work: tuple[WorkItem, ...]
 
 
 class ActivityResult(Struct, frozen=True):
@@ -169,6 +181,7 @@ class CommitBatch(Struct, frozen=True):
     token: int
     number: int
     turns: tuple[TurnPlan, ...] = ()
+    chunks: tuple[WorkChunk, ...] = ()
     creations: tuple[NewInstance, ...] = ()
     messages: tuple[Message, ...] = ()
     results: tuple[ActivityResult, ...] = ()
@@ -219,6 +232,7 @@ class CommitAnswer(Struct, frozen=True, array_like=True):
     time: int
     alive: bool = True
     turns: tuple[TurnVerdict, ...] = ()
+    chunks: tuple[Verdict, ...] = ()
     creations: tuple[CreationVerdict, ...] = ()
     messages: tuple[MessageVerdict, ...] = ()
     results: tuple[MessageVerdict, ...] = ()

@@ -23,7 +23,7 @@ class TurnRequest(_Wire, frozen=True, tag=0):
 
     `events` are new since `base_turn`. `history` holds the stored rows of this generation (each the JSON text of one
     turn's events) when no session stands at `base_turn`; None means that a session should. `time` in microseconds is
-    what `current_utc_datetime` gives.
+    what `current_utc_datetime` gives. `suspect` above 0: a worker died under it, run it in quarantine.
     """
 
     n: int
@@ -35,6 +35,7 @@ class TurnRequest(_Wire, frozen=True, tag=0):
     events: list[HistoryEvent]
     history: list[bytes] | None = None
     trace: str | None = None
+    suspect: int = 0
 
 
 class Waiting(Struct, frozen=True, array_like=True):
@@ -99,6 +100,7 @@ class ActivityRequest(_Wire, frozen=True, tag=5):
     input: str | None = None
     attempt: int = 1
     trace: str | None = None
+    suspect: int = 0
 
 
 class ActivityCompleted(_Wire, frozen=True, tag=6):
@@ -152,6 +154,7 @@ class EntityRequest(_Wire, frozen=True, tag=9):
     state: str | None
     operations: list[EntityOperationRequested]
     trace: str | None = None
+    suspect: int = 0
 
 
 class OperationResult(Struct, frozen=True, array_like=True):

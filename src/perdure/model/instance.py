@@ -66,7 +66,11 @@ def entity_scheduler_id(name: str, key: str) -> str:
 
 
 class InstanceRecord(Struct, frozen=True):
-    """An instance as its row says it. Times in microseconds since 1970 (0: not yet); payloads are JSON text."""
+    """An instance as its row says it. Times in microseconds since 1970 (0: not yet); payloads are JSON text.
+
+    `first_turn` is the turn in which the code of this generation first ran (0: not yet). `cursor` is 1 + the first
+    task id whose work row is still to be written (0: none is).
+    """
 
     n: int
     instance_id: str
@@ -90,6 +94,7 @@ class InstanceRecord(Struct, frozen=True):
     not_before: int = 0
     lock_holder: int = 0
     cursor: int = 0
+    first_turn: int = 0
     tags: dict[str, str] | None = None
     input: str | None = None
     output: str | None = None
