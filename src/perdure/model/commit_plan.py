@@ -104,6 +104,7 @@ class TurnPlan(Struct, frozen=True):
     next_input: str | None = None
     sets_input: bool = False
     next_generation: int = 0
+    next_generation: int = 0
     lock_holder: int = -1
     cursor: int = 0
     first_turn: int = 0

@@ -1,0 +1,45 @@
+"""Which functions a hub knows: durable names by kind, compared without case (sdk-api.md 2.3)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+BUILT_IN_HTTP = "BuiltIn::HttpActivity"
+_NOUNS = {"activity": "an activity", "orchestration": "an orchestrator", "entity": "an entity"}
+
+
+class Catalog:
+    """The names that the live hosts of a hub list, as the app writes them."""
+
+    __slots__ = ("_names", "default_version")
+
+    def __init__(self, names: Mapping[str, Iterable[str]], default_version: str = "") -> None:
+        self._names = {kind: {name.lower(): name for name in names.get(kind, ())} for kind in _NOUNS}
+        self.default_version = default_version
+
+    def unknown(self, kind: str, name: str) -> str | None:
+        """None when a function of this kind (activity, orchestration, entity) has the name, else the error text."""
+        known = self._names[kind]
+        key = name.lower()
+        if key in known or (kind == "activity" and name == BUILT_IN_HTTP):
+            return None
+        article_noun = _NOUNS[kind]
+        noun = article_noun.split()[1]
+        listed = ", ".join(f"'{written}'" for written in self.names(kind))
+        also = f"The following are the known {noun} functions: {listed}." if listed else _NONE.format(noun)
+        text = (
+            f"The function '{name}' doesn't exist, is disabled, or is not {article_noun} function. "
+            f"Additional info: {also}"
+        )
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+        if near:
+            text += " Did you mean " + " or ".join(f"'{known[k]}'" for k in near) + "?"
+        return text
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """The known names of a kind, sorted."""
+        return tuple(sorted(self._names[kind].values()))
+
+
+_NONE = "No {} functions are currently registered!"
