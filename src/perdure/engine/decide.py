@@ -58,10 +58,12 @@ WORK_PER_TURN = 500
 
 
 class Room(Struct, frozen=True):
-    """What the deciding host brings: its token, and how many of the new activities it can start at once."""
+    """What the deciding host brings: its token, how many of the new activities it can start at once, and the first
+    of the instance numbers that it may give away."""
 
     token: int
     slots: int
+    number: int = 0
 
 
 class Intake(Struct, frozen=True):
@@ -73,11 +75,12 @@ class Intake(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """The plan of a turn, the state after it, and the work rows that follow in chunks."""
+    """The plan of a turn, the state after it, the work rows that follow in chunks, and how many numbers it used."""
 
     plan: TurnPlan
     state: RuntimeState
     backlog: tuple[WorkItem, ...] = ()
+    numbers: int = 0
 
 
 class _Draft:
@@ -91,6 +94,7 @@ class _Draft:
         "events",
         "finish",
         "messages",
+        "numbers",
         "room",
         "slots",
         "state",
@@ -116,6 +120,16 @@ class _Draft:
         self.creations: list[NewInstance] = []
         self.closed_timers: list[int] = []
         self.finish: CompleteOrchestration | ContinueAsNewWith | None = None
+        self.numbers = 0
+
+    def number(self) -> int:
+        """A number for a new instance."""
+        self.numbers += 1
+        return self.room.number + self.numbers - 1
+
+    def to_entity(self, entity: str, event: HistoryEvent, due: int = 0) -> None:
+        """Send a message to an entity."""
+        self.messages.append(entity_message(self.number(), entity, event, self.time, due))
 
     def answer(self, task: int, event: HistoryEvent) -> None:
         """Answer one of the turn's own tasks at once, by a message."""
@@ -168,7 +182,7 @@ def _create_child(draft: _Draft, action: CreateSubOrchestration) -> None:
     in_use = SubOrchestrationInstanceFailed(task, taken, None, FailureDetails("InstanceExists", taken))
     draft.creations.append(
         NewInstance(
-            n=0,
+            n=draft.number(),
             instance_id=instance_id,
             kind=InstanceKind.ORCHESTRATION,
             name=action.name,
@@ -202,10 +216,10 @@ def _send_event(draft: _Draft, action: SendEvent) -> None:
     draft.messages.append(Message(0, raised, instance_id=action.instance_id))
 
 
-def entity_message(entity: str, event: HistoryEvent, time: int, due: int = 0) -> Message:
-    """A message to an entity, which is created when it does not exist. `entity` is a scheduler id."""
+def entity_message(n: int, entity: str, event: HistoryEvent, time: int, due: int = 0) -> Message:
+    """A message to an entity, which is created under number `n` when it does not exist. `entity`: its scheduler id."""
     new = NewInstance(
-        n=0,
+        n=n,
         instance_id=entity,
         kind=InstanceKind.ENTITY,
         name=entity_name(entity),
@@ -230,7 +244,7 @@ def _call_entity(draft: _Draft, action: CallEntity) -> None:
     request = EntityOperationRequested(
         action.operation, action.input, state.n, state.instance_id, state.generation, action.id, timestamp=draft.time
     )
-    draft.messages.append(entity_message(action.entity, request, draft.time))
+    draft.to_entity(action.entity, request)
 
 
 def _signal_entity(draft: _Draft, action: SignalEntity) -> None:
@@ -240,7 +254,7 @@ def _signal_entity(draft: _Draft, action: SignalEntity) -> None:
     request = EntityOperationRequested(
         action.operation, action.input, caller_id=draft.state.instance_id, timestamp=draft.time
     )
-    draft.messages.append(entity_message(action.entity, request, draft.time, action.due))
+    draft.to_entity(action.entity, request, action.due)
 
 
 def _lock_entities(draft: _Draft, action: LockEntities) -> None:
@@ -249,14 +263,15 @@ def _lock_entities(draft: _Draft, action: LockEntities) -> None:
     request = EntityLockRequested(
         state.n, state.instance_id, state.generation, action.id, action.entities, timestamp=draft.time
     )
-    draft.messages.append(entity_message(action.entities[0], request, draft.time))
+    draft.to_entity(action.entities[0], request)
 
 
 def _unlock_entities(draft: _Draft, action: UnlockEntities) -> None:
     state = draft.state
     draft.events.append(EntityLocksReleased(action.id, action.lock_id, action.entities))
     unlocked = EntityUnlocked(state.n, state.generation, action.lock_id, draft.time)
-    draft.messages.extend(entity_message(entity, unlocked, draft.time) for entity in action.entities)
+    for entity in action.entities:
+        draft.to_entity(entity, unlocked)
 
 
 def _finish(draft: _Draft, action: CompleteOrchestration | ContinueAsNewWith) -> None:
@@ -348,7 +363,7 @@ def _go_on(draft: _Draft, intake: Intake, outcome: TurnDecided) -> Decision:
         close_timers=tuple(draft.closed_timers),
     )
     after = moved(state, turn=plan.turn, status=RuntimeStatus.RUNNING, time=draft.time, first_turn=first, cursor=cursor)
-    return Decision(plan, after, tuple(draft.backlog))
+    return Decision(plan, after, tuple(draft.backlog), draft.numbers)
 
 
 def _complete(draft: _Draft, intake: Intake, outcome: TurnDecided, finish: CompleteOrchestration) -> Decision:
@@ -372,7 +387,8 @@ def _complete(draft: _Draft, intake: Intake, outcome: TurnDecided, finish: Compl
         close_inbox=not failed,
         close_all_timers=True,
     )
-    return Decision(plan, moved(state, turn=plan.turn, status=status, time=draft.time, first_turn=first, cursor=0))
+    after = moved(state, turn=plan.turn, status=status, time=draft.time, first_turn=first, cursor=0)
+    return Decision(plan, after, numbers=draft.numbers)
 
 
 def _continue_as_new(draft: _Draft, intake: Intake, outcome: TurnDecided, finish: ContinueAsNewWith) -> Decision:
@@ -397,7 +413,7 @@ def _continue_as_new(draft: _Draft, intake: Intake, outcome: TurnDecided, finish
         generation=state.generation + 1,
         input=finish.input,
     )
-    return Decision(plan, after)
+    return Decision(plan, after, numbers=draft.numbers)
 
 
 def parent_answer(

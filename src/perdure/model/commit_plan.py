@@ -79,11 +79,11 @@ class TurnPlan(Struct, frozen=True):
     """One applied turn of one instance. `history` is the encoded row of (n, generation, turn), None for none.
 
     The row of the instance is set to these values; `started` and `completed` only when not 0, `output`,
-    `custom_status` and `state` only when their `sets_` flag is true. `next_input` replaces the stored input,
-    and `next_generation` (when not 0) the generation (continue-as-new); the history row belongs to `generation`.
-    `cursor`, `first_turn` and `suspect` are always set. `consumed` are inbox rows to delete, `done` tasks whose work rows go with this turn because
-    their results are in it. `drop_history_below`: generations below it are deleted. `close_*` delete what design 4.3
-    says ends with the instance (or the generation).
+    `custom_status` and `state` only when their `sets_` flag is true. `next_input` replaces the stored input and
+    `next_generation` (when not 0) the generation (continue-as-new); the history row belongs to `generation`.
+    `cursor`, `first_turn` and `suspect` are always set, `lock_holder` unless -1. `consumed` are inbox rows to delete,
+    `done` tasks whose work rows go with this turn because their results are in it. `drop_history_below`: generations
+    below it are deleted. `close_*` delete what design 4.3 says ends with the instance (or the generation).
     """
 
     n: int
@@ -103,7 +103,6 @@ class TurnPlan(Struct, frozen=True):
     sets_state: bool = False
     next_input: str | None = None
     sets_input: bool = False
-    next_generation: int = 0
     next_generation: int = 0
     lock_holder: int = -1
     cursor: int = 0
