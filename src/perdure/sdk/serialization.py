@@ -248,7 +248,7 @@ def _loads_expecting(text: str, expected_type: Any) -> Any:
         if strict:
             if not (callable(getattr(expected_type, "from_json", None)) or form_of(expected_type)):
                 raise TypeError(f"df_loads: expected_type {wanted} does not expose from_json")
-            return _builder_of(expected_type)(raw["__data__"])
+            return _builder_of(expected_type)(json.loads(text, object_hook=_rebuild_standard)["__data__"])
         return json.loads(text, object_hook=_rebuild)
     value = raw
     if _MARK in text:
