@@ -1,0 +1,283 @@
+"""host.json, local.settings.json, environment and flags become one configuration; mistakes are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perdure.host.config import Flags, HostConfig, load_config
+from perdure.host.errors import StartError
+from perdure.host.settings_table import SETTINGS, Effect
+
+
+def load(
+    root: Path, host: Any = None, *, local: Any = None, flags: Flags | None = None, **environment: str
+) -> HostConfig:
+    text = host if isinstance(host, str) else json.dumps({"version": "2.0", **(host or {})})
+    (root / "host.json").write_text(text)
+    if local is not None:
+        (root / "local.settings.json").write_text(json.dumps(local))
+    return load_config(flags or Flags(), environment, root)
+
+
+def durable(**settings: Any) -> dict[str, Any]:
+    return {"extensions": {"durableTask": settings}}
+
+
+def test_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path)
+    assert config.hub_name == "TestHubName"
+    assert config.store.kind == "sqlite"
+    assert config.store.location == str(tmp_path / ".perdure" / "TestHubName.db")
+    assert (config.address, config.port, config.route_prefix) == ("127.0.0.1", 7071, "api")
+    assert config.function_timeout == 1800
+    assert config.max_sessions == 10000
+    assert config.notes == ()
+
+
+def test_comments_trailing_commas_and_any_case(tmp_path: Path) -> None:
+    text = """\ufeff{
+      // the version
+      "Version": "2.0", /* and more,
+      over lines */
+      "EXTENSIONS": {"durabletask": {"HUBNAME": "My//Hub" , }, },
+    }"""
+    with pytest.raises(StartError, match="'My//Hub' should contain only"):
+        load(tmp_path, text)
+    assert load(tmp_path, text.replace("My//Hub", "MyHub")).hub_name == "MyHub"
+
+
+def test_missing_host_json_says_where(tmp_path: Path) -> None:
+    with pytest.raises(StartError) as caught:
+        load_config(Flags(), {}, tmp_path)
+    assert str(caught.value).startswith(
+        f"Host.json file is missing. Please make sure host.json file is present at {tmp_path}."
+    )
+
+
+def test_malformed_json_names_line_and_column(tmp_path: Path) -> None:
+    with pytest.raises(StartError) as caught:
+        load(tmp_path, '{\n  "version": "2.0",\n  oops\n}')
+    assert "host.json is not valid JSON" in str(caught.value)
+    assert "line 3, column 3" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "text"), [("{}", "missing the required 'version'"), ('{"version": "1.0"}', '"1.0"')]
+)
+def test_version_is_required(tmp_path: Path, document: str, text: str) -> None:
+    with pytest.raises(StartError, match=text):
+        load(tmp_path, document)
+
+
+def test_wrong_type_names_key_value_and_type(tmp_path: Path) -> None:
+    with pytest.raises(StartError) as caught:
+        load(tmp_path, durable(maxConcurrentActivityFunctions="ten"))
+    assert str(caught.value) == (
+        "host.json: 'extensions.durableTask.maxConcurrentActivityFunctions' is \"ten\". "
+        "Expected a whole number of at least 1."
+    )
+
+
+def test_numbers_and_booleans_may_be_texts(tmp_path: Path) -> None:
+    config = load(tmp_path, durable(maxConcurrentActivityFunctions="7", httpSettings={"useForwardedHost": "True"}))
+    assert config.max_concurrent_activities == 7
+    assert config.use_forwarded_host is True
+
+
+def test_environment_overrides_any_leaf(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        {**durable(hubName="FromFile"), "functions": ["a", "b"]},
+        AzureFunctionsJobHost__extensions__durableTask__hubName="FromEnvironment",
+        AzureFunctionsJobHost__functions__1="c",
+        AzureFunctionsJobHost__logging__logLevel__default="Warning",
+    )
+    assert config.hub_name == "FromEnvironment"
+    assert config.functions == ("a", "c")
+    assert config.log_levels == {"default": "Warning"}
+    key = "extensions.durableTask.hubName"
+    assert config.origins[key] == "AzureFunctionsJobHost__extensions__durableTask__hubName"
+
+
+def test_wrong_override_names_the_variable(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"^AzureFunctionsJobHost__functionTimeout: 'functionTimeout' is \"soon\""):
+        load(tmp_path, AzureFunctionsJobHost__functionTimeout="soon")
+
+
+def test_bare_number_of_days_is_pointed_out(tmp_path: Path) -> None:
+    config = load(tmp_path, {"functionTimeout": "5"})
+    assert config.function_timeout == 5 * 86400
+    assert config.notes == (
+        ("Warning", "host.json: 'functionTimeout' is 5, which means 5 days. Write 00:00:05 for that many seconds."),
+    )
+    assert load(tmp_path, {"functionTimeout": "-1"}).function_timeout is None
+
+
+@pytest.mark.parametrize("name", ["my-hub", "1hub", "ab", "x" * 51, "%UNKNOWN%", "hub_1", "häb"])
+def test_hub_names_that_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StartError) as caught:
+        load(tmp_path, durable(hubName=name))
+    assert str(caught.value) == (
+        f"Task hub name '{name}' should contain only alphanumeric characters, start with a letter, "
+        "and have length between 3 and 45."
+    )
+
+
+def test_empty_hub_name(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"^A non-empty HubName configuration is required\.$"):
+        load(tmp_path, durable(hubName=""))
+
+
+def test_hub_name_is_expanded(tmp_path: Path) -> None:
+    local = {"IsEncrypted": False, "Values": {"PART": "Two"}}
+    assert load(tmp_path, durable(hubName="One%part%%REST%"), local=local, REST="3").hub_name == "OneTwo3"
+
+
+@pytest.mark.parametrize(
+    ("site", "hub"), [("my-site", "mysite"), ("9lives", "t9lives"), ("a", "aHub"), ("--", "DefaultTaskHub")]
+)
+def test_hub_name_of_a_site_is_made_fit(tmp_path: Path, site: str, hub: str) -> None:
+    assert load(tmp_path, WEBSITE_SITE_NAME=site).hub_name == hub
+
+
+def test_slots_need_a_hub_name(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"Task Hub name must be specified in host.json when using slots"):
+        load(tmp_path, WEBSITE_SLOT_NAME="staging")
+    assert load(tmp_path, WEBSITE_SLOT_NAME="Production").hub_name == "TestHubName"
+
+
+def test_local_settings_become_environment_and_environment_wins(tmp_path: Path) -> None:
+    local = {
+        "IsEncrypted": False,
+        "Values": {"A": "file", "B": "file", "N": 3, "T": True},
+        "ConnectionStrings": {"Db": "x", "Full": {"ConnectionString": "y", "ProviderName": "p"}},
+        "Host": {"LocalHttpPort": 7072, "CORS": "https://a.example, https://b.example", "CORSCredentials": True},
+    }
+    config = load(tmp_path, local=local, A="real")
+    assert config.setting("A") == "real"
+    assert (config.environment["B"], config.environment["N"], config.environment["T"]) == ("file", "3", "true")
+    assert "A" not in config.environment
+    assert config.setting("connectionstrings__full") == "y"
+    assert config.port == 7072
+    assert config.cors == ("https://a.example", "https://b.example")
+    assert config.cors_credentials is True
+    assert config.notes == (
+        ("Warning", "Skipping 'A' from local settings as it's already defined in current environment variables."),
+    )
+
+
+@pytest.mark.parametrize("head", [{}, {"IsEncrypted": True}])
+def test_encrypted_local_settings_are_refused(tmp_path: Path, head: dict[str, bool]) -> None:
+    with pytest.raises(StartError, match=r'local.settings.json is encrypted .*set "IsEncrypted": false'):
+        load(tmp_path, local={**head, "Values": {"A": "CfDJ8"}})
+    load(tmp_path, local=head)
+
+
+def test_nested_values_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"'Values\.A' must be a text, not an object\. .* \"A__name\""):
+        load(tmp_path, local={"IsEncrypted": False, "Values": {"A": {"b": "c"}}})
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (
+            Flags(address="nowhere"),
+            "Invalid --address value 'nowhere'. Expected an IP address, for example 127.0.0.1 or",
+        ),
+        (Flags(port=70000), "Invalid --port value '70000'. Expected a port number from 0 to 65535."),
+        (Flags(user_log_level="Loud"), "Invalid --user-log-level value 'Loud'. Expected one of Trace, Debug,"),
+        (Flags(script_root="missing"), "--script-root: there is no folder"),
+    ],
+)
+def test_flags_that_are_refused(tmp_path: Path, flags: Flags, text: str) -> None:
+    with pytest.raises(StartError) as caught:
+        load(tmp_path, flags=flags)
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "location"),
+    [
+        ("sqlite:///state/x.db", "sqlite", "{root}/state/x.db"),
+        ("sqlite:////var/x.db", "sqlite", "/var/x.db"),
+        ("memory:", "memory", ""),
+        ("postgresql://me:secret@db:5433/app", "postgres", "postgresql://me:secret@db:5433/app"),
+    ],
+)
+def test_store_urls(tmp_path: Path, url: str, kind: str, location: str) -> None:
+    store = load(tmp_path, PERDURE_STORE=url).store
+    assert (store.kind, store.location) == (kind, location.format(root=tmp_path))
+    assert "secret" not in str(store)
+
+
+@pytest.mark.parametrize("url", ["sqlite://x", "mysql://x", "nothing", "sqlite:///"])
+def test_store_urls_that_name_nothing(tmp_path: Path, url: str) -> None:
+    with pytest.raises(StartError, match=f"^PERDURE_STORE: '{url}' names no store"):
+        load(tmp_path, PERDURE_STORE=url)
+
+
+def test_azure_store_is_answered_with_one_line(tmp_path: Path) -> None:
+    config = load(tmp_path, durable(storageProvider={"type": "Netherite", "PartitionCount": 12}))
+    (note,) = config.notes
+    assert note == (
+        "Information",
+        f"Storage provider Netherite is not used: state is kept in {tmp_path}/.perdure/TestHubName.db.",
+    )
+
+
+def test_store_by_type_and_setting(tmp_path: Path) -> None:
+    provider = {"type": "Postgres", "connectionStringName": "DB"}
+    assert load(tmp_path, durable(storageProvider=provider), DB="postgres://u@h/d").store.kind == "postgres"
+    with pytest.raises(StartError, match="environment variable named 'DB'"):
+        load(tmp_path, durable(storageProvider=provider))
+    with pytest.raises(
+        StartError, match=r"Storage provider type \(redis\) was not found\. Available storage providers:"
+    ):
+        load(tmp_path, durable(storageProvider={"type": "redis"}))
+
+
+def test_other_languages_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"FUNCTIONS_WORKER_RUNTIME is 'node'\. Expected python"):
+        load(tmp_path, FUNCTIONS_WORKER_RUNTIME="node")
+    with pytest.raises(
+        StartError, match=r"host.json: 'customHandler' cannot be used: perdure runs Python functions only"
+    ):
+        load(tmp_path, {"customHandler": {}})
+
+
+def test_misspelt_own_setting_is_pointed_out(tmp_path: Path) -> None:
+    config = load(tmp_path, {"extensions": {"perdure": {"maxSession": 3}}})
+    assert config.notes == (
+        (
+            "Warning",
+            "host.json: 'extensions.perdure.maxSession' is unknown and has no effect. Did you mean 'maxSessions'?",
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", ["AzureWebJobs.Tick.Disabled", "AzureWebJobs__tick__Disabled"])
+def test_functions_disabled_by_setting(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, **{name: "1"}).is_disabled("Tick")
+    assert not load(tmp_path, **{name: "false"}).is_disabled("Tick")
+
+
+def test_worker_numbers_out_of_range_fall_back(tmp_path: Path) -> None:
+    config = load(tmp_path, FUNCTIONS_WORKER_PROCESS_COUNT="11", PYTHON_THREADPOOL_THREAD_COUNT="x")
+    assert (config.worker_count, config.thread_count) == (1, None)
+    assert [text for _, text in config.notes] == [
+        "FUNCTIONS_WORKER_PROCESS_COUNT is '11'. Expected a whole number from 1 to 10; 1 is used.",
+        "PYTHON_THREADPOOL_THREAD_COUNT must be an integer",
+    ]
+
+
+def test_every_honoured_setting_has_a_field() -> None:
+    elsewhere = {"version", "extensions.durableTask.hubName"}
+    without = {row.key for row in SETTINGS if row.effect is Effect.HONOURED and not row.field}
+    assert without == elsewhere
+    fields = {row.field for row in SETTINGS if row.field}
+    assert fields <= set(HostConfig.__struct_fields__)
