@@ -222,6 +222,7 @@ class MemoryStore:
         tables = self._tables
         keys: set[Hashable] = {_host(batch.token)}
         keys.update(plan.n for plan in batch.turns)
+        keys.update(chunk.n for chunk in batch.chunks)
         keys.update(parking.n for parking in batch.parkings)
         keys.update(batch.releases)
         keys.update(purge.n for purge in batch.purges if purge.n not in self.database.locks)

@@ -27,11 +27,12 @@ from perdure.model.commit_plan import (
     TurnPlan,
     TurnVerdict,
     Verdict,
+    WorkChunk,
     WorkItem,
     WorkReturn,
 )
 from perdure.model.history import ExecutionResumed, ExecutionRewound, ExecutionTerminated
-from perdure.model.instance import InstanceRecord, RuntimeStatus
+from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import ExistingPolicy
 from perdure.storage.provider import HostRegistration, InboxRow, Loaded
 
@@ -39,6 +40,10 @@ from perdure.storage.provider import HostRegistration, InboxRow, Loaded
 INBOX_WINDOW = 256
 
 WorkKey = tuple[int, int, int]
+
+#: messages that move an instance whose code may not run: the others wait until it may
+_WAKES_SUSPENDED = (ExecutionResumed, ExecutionTerminated, ExecutionRewound)
+_WAKES_FAILED = (ExecutionRewound,)
 
 
 class HostState(Struct):
@@ -52,13 +57,14 @@ class HostState(Struct):
 
 
 class StoredMessage(Struct, frozen=True):
-    """An inbox row. `control`: it reaches a suspended instance too."""
+    """An inbox row; `kind` is the type of the event in its body."""
 
     body: bytes
+    kind: type
     generation: int
     task: int
     due: int
-    control: bool
+    ahead: bool
 
 
 class Tables:
@@ -83,13 +89,18 @@ class Tables:
 
     def is_ready(self, record: InstanceRecord, now: int) -> bool:
         """Whether a host that owned the instance would find something to do."""
-        if record.parked is not None or record.not_before > now or record.status.is_terminal:
+        status = record.status
+        if record.parked is not None or record.not_before > now:
             return False
-        if record.cursor or record.status is RuntimeStatus.PENDING:
+        wakes: tuple[type, ...] = (object,)
+        if status is RuntimeStatus.SUSPENDED:
+            wakes = _WAKES_SUSPENDED
+        elif status.is_terminal:
+            wakes = _WAKES_FAILED
+        elif is_unstarted(record):
             return True
-        suspended = record.status is RuntimeStatus.SUSPENDED
         rows = self.inbox.get(record.n, {}).values()
-        return any(row.due <= now and (row.control or not suspended) for row in rows)
+        return any(row.due <= now and issubclass(row.kind, wakes) for row in rows)
 
     def ready(self, now: int) -> Iterator[InstanceRecord]:
         """Instances with something to do, whoever owns them."""
@@ -99,23 +110,27 @@ class Tables:
                 yield record
 
     def load(self, n: int) -> Loaded:
-        rows = self.inbox_rows(n, 0, INBOX_WINDOW + 1)
-        return Loaded(self.instances[n], rows[:INBOX_WINDOW], more=len(rows) > INBOX_WINDOW)
+        rows = self.inbox_rows(n, 0)
+        return Loaded(self.instances[n], rows, more=len(rows) < len(self.inbox.get(n, {})))
 
-    def inbox_rows(self, n: int, after: int, limit: int = INBOX_WINDOW) -> list[InboxRow]:
-        """Rows by `seq`: commits that overlapped can become visible against the order of their numbers."""
+    def inbox_rows(self, n: int, after: int) -> list[InboxRow]:
+        """A window of rows by `seq`: commits that overlapped can become visible against the order of their numbers.
+
+        Rows put ahead of the queue come before the first window, all of them.
+        """
         stored = self.inbox.get(n, {})
-        numbers = sorted(seq for seq in stored if seq > after)[:limit]
+        ahead = sorted(seq for seq, row in stored.items() if row.ahead) if after == 0 else []
+        queue = sorted(seq for seq, row in stored.items() if seq > after and not row.ahead)[:INBOX_WINDOW]
         return [
             InboxRow(seq, decode_event(row.body), row.generation, row.task, row.due)
-            for seq, row in ((seq, stored[seq]) for seq in numbers)
+            for seq, row in ((seq, stored[seq]) for seq in ahead + queue)
         ]
 
     def put_message(self, n: int, seq: int, message: Message) -> None:
         event = message.event
-        control = isinstance(event, (ExecutionResumed, ExecutionTerminated, ExecutionRewound))
-        row = StoredMessage(encode_event(event), message.generation, message.task, message.due, control)
-        self.inbox.setdefault(n, {})[seq] = row
+        self.inbox.setdefault(n, {})[seq] = StoredMessage(
+            encode_event(event), type(event), message.generation, message.task, message.due, message.ahead
+        )
         if message.due:
             insort(self.timers, (message.due, seq, n))
 
@@ -143,7 +158,7 @@ class Tables:
 
     def put_instance(self, record: InstanceRecord) -> None:
         self.instances[record.n] = record
-        if record.cursor or (record.status is RuntimeStatus.PENDING and record.turn == 0):
+        if is_unstarted(record) and not record.status.is_terminal:
             self.unstarted[record.n] = None
         else:
             self.unstarted.pop(record.n, None)
@@ -177,6 +192,7 @@ class Application:
         applied = [plan for plan, survives in zip(batch.turns, survivors, strict=True) if survives]
         for plan in applied:
             self._advance(plan)
+        chunks = tuple(self._write_chunk(chunk) for chunk in batch.chunks)
         for n in batch.releases:
             self._release(n)
         purges = tuple(self._purge(purge) for purge in batch.purges)
@@ -196,7 +212,17 @@ class Application:
         for attempt in batch.attempts:
             if attempt.n in self.tables.instances:
                 self.tables.attempts.setdefault(attempt.n, []).append(attempt)
-        return CommitAnswer(batch.number, self.now, True, turns, own_creations, messages, results, parkings, purges)
+        return CommitAnswer(
+            batch.number,
+            self.now,
+            turns=turns,
+            chunks=chunks,
+            creations=own_creations,
+            messages=messages,
+            results=results,
+            parkings=parkings,
+            purges=purges,
+        )
 
     def _stands_at(self, n: int, turn: int) -> bool:
         """The one check that all rows of a turn hang on."""
@@ -210,7 +236,7 @@ class Application:
             replace(
                 record,
                 turn=plan.turn,
-                generation=plan.generation,
+                generation=plan.next_generation or plan.generation,
                 status=plan.status,
                 updated=plan.updated,
                 started=plan.started or record.started,
@@ -221,7 +247,8 @@ class Application:
                 input=plan.next_input if plan.sets_input else record.input,
                 lock_holder=plan.lock_holder if plan.lock_holder >= 0 else record.lock_holder,
                 cursor=plan.cursor,
-                suspect=0,
+                first_turn=plan.first_turn,
+                suspect=plan.suspect,
             )
         )
         if plan.history is not None:
@@ -250,6 +277,15 @@ class Application:
         for item in plan.work:
             self.tables.put_work(item)
         return TurnVerdict(Verdict.APPLIED, messages, tuple(self._verdict_of(new, creations) for new in plan.creations))
+
+    def _write_chunk(self, chunk: WorkChunk) -> Verdict:
+        record = self.tables.instances.get(chunk.n)
+        if record is None or record.owner != self.token or record.cursor != chunk.cursor:
+            return Verdict.FENCED
+        self.tables.put_instance(replace(record, cursor=chunk.next_cursor))
+        for item in chunk.work:
+            self.tables.put_work(item)
+        return Verdict.APPLIED
 
     def _park(self, parking: Parking) -> Verdict:
         if not self._stands_at(parking.n, parking.base_turn):
@@ -323,7 +359,7 @@ class Application:
         record = tables.instances.get(n)
         if record is None:
             return MessageVerdict(0, n, 0)
-        if record.status.is_terminal:
+        if record.status.is_terminal and record.status is not RuntimeStatus.FAILED:
             return MessageVerdict(0, n, record.owner)
         tables.put_message(n, seq, message)
         return MessageVerdict(seq, n, record.owner)
@@ -343,6 +379,11 @@ class Application:
         item = self.tables.work.get(key)
         if item is not None and item.owner == self.token:
             self.tables.put_work(replace(item, owner=0, suspect=given.suspect, not_before=given.not_before))
+
+
+def is_unstarted(record: InstanceRecord) -> bool:
+    """Whether there is something to do without any message: code that has not begun, work rows not yet written."""
+    return record.cursor > 0 or (record.first_turn == 0 and record.kind is InstanceKind.ORCHESTRATION)
 
 
 def replaces(policy: ExistingPolicy, status: RuntimeStatus) -> bool:

@@ -13,10 +13,11 @@ from perdure.model.commit_plan import (
     Purge,
     TurnPlan,
     Verdict,
+    WorkChunk,
     WorkItem,
     WorkReturn,
 )
-from perdure.model.history import EventRaised, TaskCompleted, TimerFired
+from perdure.model.history import EventRaised, ExecutionResumed, ExecutionRewound, TaskCompleted, TimerFired
 from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus
 from perdure.model.operations import ExistingPolicy
 from perdure.storage.memory import Fate, MemoryDatabase, MemoryStore
@@ -77,7 +78,7 @@ def new(n: int, instance_id: str, owner: int = 0, **more: Any) -> NewInstance:
 
 
 def turn(n: int, base: int, status: RuntimeStatus = RuntimeStatus.RUNNING, **more: Any) -> TurnPlan:
-    return TurnPlan(n, base, base + 1, 0, status, START, **more)
+    return TurnPlan(n, base, base + 1, 0, status, START, first_turn=1, **more)
 
 
 def raised(n: int, name: str = "go") -> Message:
@@ -254,6 +255,71 @@ def test_ready_is_what_has_something_to_do_and_no_live_owner() -> None:
     assert two.now("due_timers", two.token, START + 6_000_000, 9)[0].n == 1
     world.time.advance(4)
     assert [loaded.record.n for loaded in two.now("claim_ready", two.token, 9)] == [1]
+
+
+def test_rows_put_ahead_of_the_queue_come_first() -> None:
+    host = World().host()
+    host.commit(creations=[new(1, "a", host.token)])
+    host.commit(messages=[raised(1, "waiting")])
+    ahead = [Message(1, EventRaised(name), ahead=True) for name in ("carried 1", "carried 2")]
+    host.commit(turns=[turn(1, 0, messages=tuple(ahead))])
+    loaded = host.now("claim", host.token, [1])[0]
+    assert [row.event.name for row in loaded.inbox] == ["carried 1", "carried 2", "waiting"]
+    assert loaded.more is False
+
+
+def test_a_long_inbox_is_read_in_windows() -> None:
+    host = World().host()
+    host.commit(creations=[new(1, "a", host.token)])
+    host.commit(messages=[raised(1, str(number)) for number in range(600)])
+    loaded = host.now("claim", host.token, [1])[0]
+    rows = list(loaded.inbox)
+    assert loaded.more and len(rows) < 600
+    while window := host.now("read_inbox", 1, rows[-1].seq):
+        rows += window
+    assert [row.event.name for row in rows] == [str(number) for number in range(600)]
+
+
+def test_continue_as_new_waits_for_its_first_turn() -> None:
+    world = World()
+    one, two = world.host(), world.host()
+    one.commit(creations=[new(1, "a", one.token, input="0")])
+    again = TurnPlan(
+        1, 0, 1, 0, RuntimeStatus.RUNNING, START, history=b"[]", next_input="1", sets_input=True, next_generation=1
+    )
+    one.commit(turns=[again], releases=[1])
+    record = two.now("claim_ready", two.token, 9)[0].record
+    assert (record.generation, record.turn, record.input) == (1, 1, "1")
+    two.commit(turns=[TurnPlan(1, 1, 2, 1, RuntimeStatus.RUNNING, START, b"[1]", first_turn=2, drop_history_below=1)])
+    assert two.now("read_history", 1, 0) == []
+    assert two.now("read_history", 1, 1) == [b"[1]"]
+
+
+def test_chunks_of_work_follow_the_cursor_once() -> None:
+    world = World()
+    one, two = world.host(), world.host()
+    one.commit(creations=[new(1, "a", one.token)])
+    one.commit(turns=[turn(1, 0, cursor=3)])
+    chunk = WorkChunk(1, 3, 0, (WorkItem(1, 0, 2, "Hello", None),))
+    assert two.commit(chunks=[chunk]).chunks == (Verdict.FENCED,)
+    assert one.commit(chunks=[chunk]).chunks == (Verdict.APPLIED,)
+    assert one.commit(chunks=[chunk]).chunks == (Verdict.FENCED,)
+    assert [item.task for item in two.now("claim_work", two.token, ("hello",), 5)] == [2]
+
+
+def test_only_what_can_move_a_suspended_or_failed_instance_makes_it_ready() -> None:
+    for status, wake in (
+        (RuntimeStatus.SUSPENDED, ExecutionResumed("go")),
+        (RuntimeStatus.FAILED, ExecutionRewound("again")),
+    ):
+        world = World()
+        one, two = world.host(), world.host()
+        one.commit(creations=[new(1, "a", one.token)])
+        one.commit(turns=[turn(1, 0, status)], releases=[1])
+        assert one.commit(messages=[raised(1)]).messages[0].seq > 0
+        assert two.now("claim_ready", two.token, 9) == []
+        one.commit(messages=[Message(1, wake)])
+        assert [len(loaded.inbox) for loaded in two.now("claim_ready", two.token, 9)] == [2]
 
 
 def test_finished_and_gone_addressees_drop_messages() -> None:
