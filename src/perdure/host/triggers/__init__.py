@@ -1,0 +1,1 @@
+"""Triggers that fire functions by themselves, one file each."""
