@@ -1,17 +1,57 @@
-.PHONY: demo test setup unit lint types bench-small
+# The commands of everyday work; CONTRIBUTING.md says when to use which.
+.PHONY: demo test setup lint types contracts quick acceptance pythons soak bench-small clean
+
 VENV ?= .venv
+PYTHON ?= python3
 PY := $(VENV)/bin/python
+VERSIONS := 3.10 3.11 3.12 3.13 3.14
+SOURCES := src tests examples bench tools
+
+demo: $(VENV)/ready
+	$(PY) tools/demo.py
+
+test: lint types contracts quick acceptance pythons
+	@echo "all green"
 
 setup: $(VENV)/ready
 
 $(VENV)/ready: pyproject.toml
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install -q -e '.[dev,postgres,debug,metrics,otel]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("perdure needs Python 3.10 or later; choose one with make PYTHON=...") if sys.version_info < (3, 10) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
 
-test: setup
-	$(VENV)/bin/ruff check src tests
-	$(VENV)/bin/ruff format --check src tests
-	$(VENV)/bin/mypy
+lint: $(VENV)/ready
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	@for v in $(VERSIONS); do \
+		$(VENV)/bin/ruff check --quiet --target-version py$$(echo $$v | tr -d .) --select E9,F $(SOURCES) || exit 1; done
+
+# Versions that are not on this machine are covered by the type check and the lint at their version.
+types: $(VENV)/ready
+	@for v in $(VERSIONS); do echo "mypy, Python $$v"; $(VENV)/bin/mypy --python-version $$v || exit 1; done
+
+contracts: $(VENV)/ready
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest tests
+
+# Everything but the acceptance tests, which need the machine for themselves.
+quick: $(VENV)/ready
+	$(PY) -m pytest tests --ignore tests/acceptance -n 2
+
+acceptance: $(VENV)/ready
+	$(PY) -m pytest tests/acceptance -n 2 --dist worksteal
+
+# The unit tests under every other interpreter that is on this machine.
+pythons: $(VENV)/ready
+	$(PY) tools/pythons.py tests/unit
+
+# Many more kills than `make test`, under another seed each time.
+soak: $(VENV)/ready
+	PERDURE_TEST_KILLS=$${KILLS:-200} PERDURE_TEST_SEED=$${SEED:-$$(date +%s)} \
+		$(PY) -m pytest tests/acceptance/test_kills.py tests/acceptance/test_durability.py -n 2 -v -o timeout=7200
+
+bench-small: $(VENV)/ready
+	$(PY) bench/small.py
+
+clean:
+	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
