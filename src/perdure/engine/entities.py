@@ -169,7 +169,7 @@ def decide_batch(
 ) -> Decision:
     """What a batch of operations leaves behind: state, answers to callers, signals, started orchestrations."""
     messages: list[Message] = []
-    for operation, result in zip(operations, outcome.results):
+    for operation, result in zip(operations, outcome.results, strict=True):
         if not operation.caller:
             continue
         answer: HistoryEvent

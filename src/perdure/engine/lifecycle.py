@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.engine.decide import Decision, entity_message, parent_answer
 from perdure.engine.runtime_state import RuntimeState, moved
@@ -155,7 +156,7 @@ def terminate(state: RuntimeState, time: int, event: ExecutionTerminated, number
     if state.parent_n:
         failure = FailureDetails("OrchestrationTerminated", event.input or "")
         messages.append(parent_answer(state, status, event.input or "The orchestration was terminated.", failure, time))
-    events = [OrchestratorStarted(time), event, ExecutionCompleted(int(status), event.input)]
+    events: list[HistoryEvent] = [OrchestratorStarted(time), event, ExecutionCompleted(int(status), event.input)]
     plan = TurnPlan(
         n=state.n,
         base_turn=state.turn,
@@ -209,11 +210,33 @@ def rewind(state: RuntimeState, event: ExecutionRewound, history: list[list[Hist
         for child in tasks.children
         if child.event_id in voided
     ]
-    work = tuple(
+    work = tuple(work_from(state, tasks, 0))
+    return Rewinding(rewound, work, tuple(messages))
+
+
+def with_rewinding(decision: Decision, rewinding: Rewinding) -> Decision:
+    """The decision of the rewound turn, together with what the rewind sets up anew."""
+    plan = decision.plan
+    if plan.status.is_terminal:
+        return decision
+    completed = 0 if plan.completed else -1
+    plan = replace(
+        plan,
+        completed=completed,
+        sets_output=True,
+        work=rewinding.work + plan.work,
+        messages=rewinding.messages + plan.messages,
+    )
+    return replace(decision, plan=plan)
+
+
+def work_from(state: RuntimeState, tasks: OpenTasks, first: int) -> list[WorkItem]:
+    """The work rows of open activities from task id `first` on (design 4.4)."""
+    return [
         WorkItem(state.n, state.generation, t.event_id, t.name, t.input, 0, t.attempt, state.instance_id)
         for t in tasks.activities
-    )
-    return Rewinding(rewound, work, tuple(messages))
+        if t.event_id >= first
+    ]
 
 
 _DECISIONS = (TaskScheduled, SubOrchestrationInstanceCreated, TimerCreated, EntityLocksRequested, ContinueAsNew)

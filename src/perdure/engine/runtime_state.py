@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from perdure.model.commit_plan import NewInstance
 from perdure.model.history import (
     ExecutionResumed,
     ExecutionRewound,
@@ -125,4 +127,41 @@ def moved(
         state.state,
         state.lock_holder,
         cursor,
+    )
+
+
+def marked(state: RuntimeState, parked: str | None, suspect: int) -> RuntimeState:
+    """The state with another mark: parked with a report, or under suspicion."""
+    return replace(state, parked=parked, suspect=suspect)
+
+
+def at_cursor(state: RuntimeState, cursor: int) -> RuntimeState:
+    """The state with the work rows below `cursor` written."""
+    return replace(state, cursor=cursor)
+
+
+def revived(state: RuntimeState) -> RuntimeState:
+    """A failed instance that runs again."""
+    return replace(state, status=RuntimeStatus.RUNNING)
+
+
+def new_state(new: NewInstance) -> RuntimeState:
+    """The state of an instance that was just created."""
+    return RuntimeState(
+        new.n,
+        new.instance_id,
+        new.kind,
+        new.name,
+        new.version,
+        0,
+        0,
+        new.status,
+        0,
+        new.created,
+        new.parent_n,
+        new.parent_generation,
+        new.parent_task,
+        new.parent_id,
+        new.input,
+        new.tags,
     )

@@ -78,9 +78,9 @@ class WorkItem(Struct, frozen=True):
 class TurnPlan(Struct, frozen=True):
     """One applied turn of one instance. `history` is the encoded row of (n, generation, turn), None for none.
 
-    The row of the instance is set to these values; `started` and `completed` only when not 0, `output`,
-    `custom_status` and `state` only when their `sets_` flag is true. `next_input` replaces the stored input and
-    `next_generation` (when not 0) the generation (continue-as-new); the history row belongs to `generation`.
+    The row of the instance is set to these values; `started` and `completed` only when not 0 (-1 clears `completed`),
+    `output`, `custom_status` and `state` only when their `sets_` flag is true. `next_input` replaces the stored input
+    and `next_generation` (when not 0) the generation (continue-as-new); the history row belongs to `generation`.
     `cursor`, `first_turn` and `suspect` are always set, `lock_holder` unless -1. `consumed` are inbox rows to delete,
     `done` tasks whose work rows go with this turn because their results are in it. `drop_history_below`: generations
     below it are deleted. `close_*` delete what design 4.3 says ends with the instance (or the generation).

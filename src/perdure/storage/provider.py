@@ -127,7 +127,9 @@ class Provider(Protocol):
         """The history rows of one generation, undecoded, in order of turns."""
 
     def due_timers(self, token: int, until: int, limit: int, done: Callback[list[DueTimer]]) -> None:
-        """The earliest timers due up to `until` of instances that this host owns or that no live host owns."""
+        """The earliest timers due up to `until` of instances that this host owns or that no live host owns.
+
+        Those of suspended, parked and finished instances are left out: they lie in the inbox when these go on."""
 
     def claim_work(self, token: int, names: tuple[str, ...], limit: int, done: Callback[list[WorkItem]]) -> None:
         """Claim activities that no live host has claimed, oldest first; `names` in lower case."""

@@ -1,0 +1,311 @@
+"""Activities: claim them, run them, bring their results home, or give the claims back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from perdure.engine.runtime_state import runs_code
+from perdure.model.commit_plan import ActivityResult, Attempt, Message, MessageVerdict, WorkItem, WorkReturn
+from perdure.model.execution import ActivityCompleted, ActivityLost, ActivityOutcome, ActivityRequest
+from perdure.model.failure import FailureDetails
+from perdure.model.history import HistoryEvent, TaskCompleted, TaskFailed
+from perdure.storage.provider import StoreError
+from perdure.taskhub.committer import Committer
+from perdure.taskhub.instance import Phase, Row
+from perdure.taskhub.interfaces import Clock, Executor, Store
+from perdure.taskhub.options import HubOptions
+from perdure.taskhub.registry import Registry
+from perdure.taskhub.telemetry import Telemetry
+
+_RETRY_SECONDS = 0.2
+#: claimed ahead of free slots while no other host could take the work
+_AHEAD_ALONE = 256
+
+Key = tuple[int, int, int]
+
+
+class Activities:
+    """The activities that this host runs or is about to run."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        executor: Executor,
+        registry: Registry,
+        committer: Committer,
+        options: HubOptions,
+        telemetry: Telemetry,
+    ) -> None:
+        self._store, self._clock, self._executor = store, clock, executor
+        self._registry, self._committer = registry, committer
+        self._options, self._telemetry = options, telemetry
+        self._names = options.names.get("activity", ())
+        self._running: dict[Key, WorkItem] = {}
+        self._claimed: list[WorkItem] = []
+        self._reserved = 0
+        self._unclaimed = True
+        self._claiming = False
+        self._held: list[tuple[int, Row]] = []
+        self._held_timer = False
+        self._token = 0
+        self._epoch = 0
+        self._draining = False
+        self._drained: Callable[[], None] | None = None
+        #: no other live host could take work that waits for a slot here
+        self.alone = True
+
+    def begin(self, token: int) -> None:
+        """Start under a token with nothing claimed."""
+        self._token = token
+        self._epoch += 1
+        self._running, self._claimed, self._held = {}, [], []
+        self._reserved, self._unclaimed, self._claiming = 0, True, False
+        self._draining, self._drained = False, None
+
+    @property
+    def running(self) -> int:
+        """Activities under way."""
+        return len(self._running)
+
+    def room(self) -> int:
+        """How many new activities this host may take in a commit."""
+        if self._draining:
+            return 0
+        return self._free() + (_AHEAD_ALONE - len(self._claimed) if self.alone else 0)
+
+    def _free(self) -> int:
+        taken = len(self._running) + self._reserved + len(self._claimed)
+        return max(0, min(self._options.max_activities - taken, self._executor.activity_room() - self._reserved))
+
+    def reserve(self, work: Iterable[WorkItem]) -> None:
+        """Slots for work that a commit is about to give to this host."""
+        self._reserved += sum(1 for item in work if item.owner == self._token)
+
+    def unreserve(self, work: Iterable[WorkItem]) -> None:
+        """That commit was not applied."""
+        self._reserved -= sum(1 for item in work if item.owner == self._token)
+
+    def scheduled(self, work: Iterable[WorkItem]) -> None:
+        """Work rows are durable: start what is ours, look for the rest when there is room."""
+        for item in work:
+            if item.owner == self._token:
+                self._reserved -= 1
+                self._claimed.append(item)
+            else:
+                self._unclaimed = True
+        self._start_claimed()
+
+    def look(self) -> None:
+        """There may be unclaimed work in the store."""
+        self._unclaimed = True
+        self._start_claimed()
+
+    def _start_claimed(self) -> None:
+        if self._draining:
+            return
+        claimed, limit = self._claimed, self._options.max_activities
+        started = 0
+        for item in claimed:
+            if len(self._running) >= limit or self._executor.activity_room() <= 0:
+                self._telemetry.limit_reached("activities", len(self._running), limit)
+                break
+            started += 1
+            self._start(item)
+        if started:
+            self._claimed = claimed[started:]
+        self._claim()
+
+    def _claim(self) -> None:
+        ahead = _AHEAD_ALONE if self.alone else 0
+        if not self._unclaimed or self._claiming or self._draining or not self._token:
+            return
+        if len(self._claimed) > ahead // 2:
+            return
+        wanted = self._free() + ahead - len(self._claimed)
+        if wanted <= 0:
+            return
+        self._claiming = True
+        epoch = self._epoch
+
+        def claimed(answer: list[WorkItem] | StoreError) -> None:
+            if epoch != self._epoch:
+                return
+            self._claiming = False
+            if isinstance(answer, StoreError):
+                self._telemetry.store_failed(str(answer))
+                self._clock.later(_RETRY_SECONDS, self._claim)
+                return
+            if len(answer) < wanted:
+                self._unclaimed = False
+            if self._draining:
+                for item in answer:
+                    self._give_back(item)
+                return
+            self._claimed += answer
+            self._start_claimed()
+
+        self._unclaimed = True
+        self._store.claim_work(self._token, self._names, wanted, claimed)
+
+    def _start(self, item: WorkItem) -> None:
+        key = (item.n, item.generation, item.task)
+        self._running[key] = item
+        epoch = self._epoch
+
+        def done(outcome: ActivityOutcome) -> None:
+            if epoch == self._epoch and self._running.pop(key, None) is not None:
+                self._done(item, outcome)
+
+        self._executor.run_activity(
+            ActivityRequest(
+                item.n,
+                item.generation,
+                item.task,
+                item.instance_id,
+                item.name,
+                item.input,
+                item.attempt,
+                suspect=item.suspect,
+            ),
+            done,
+        )
+
+    def _done(self, item: WorkItem, outcome: ActivityOutcome) -> None:
+        if isinstance(outcome, ActivityLost):
+            self._lost(item, outcome)
+        else:
+            event: HistoryEvent
+            if isinstance(outcome, ActivityCompleted):
+                event = TaskCompleted(item.task, outcome.result, outcome.finished)
+            else:
+                event = TaskFailed(item.task, outcome.reason, outcome.details, outcome.failure, outcome.finished)
+            failure = None if isinstance(outcome, ActivityCompleted) else outcome.reason
+            self._committer.attempt(
+                Attempt(
+                    item.n,
+                    item.generation,
+                    item.task,
+                    item.attempt,
+                    0,
+                    outcome.started,
+                    outcome.finished,
+                    self._token,
+                    outcome.worker,
+                    failure,
+                )
+            )
+            self._bring_home(item, event)
+        if self._claimed or self._unclaimed:
+            self._start_claimed()
+        self._maybe_drained()
+
+    def _bring_home(self, item: WorkItem, event: HistoryEvent) -> None:
+        """To the instance through memory when a turn can take it, else by a row."""
+        row = Row(0, event, item.generation, item.task)
+        instance = self._registry.get(item.n)
+        if instance is None or instance.state.generation != item.generation or not runs_code(instance.state):
+            self.write_result(row, item.n)
+            return
+        instance.add(row)
+        if instance.phase is Phase.IDLE:
+            self._registry.on_ready(instance)
+        elif instance.phase is not Phase.QUEUED:
+            self._held.append((item.n, row))
+            if not self._held_timer:
+                self._held_timer = True
+                self._clock.later(self._options.hold_results, self._write_held)
+
+    def _write_held(self) -> None:
+        """Results that still wait behind a turn become rows, so that they survive this host."""
+        self._held_timer = False
+        held, self._held = self._held, []
+        for n, row in held:
+            instance = self._registry.get(n)
+            if row.seq or row.writing or instance is None or row not in instance.inbox:
+                continue
+            self.write_result(row, n)
+
+    def write_result(self, row: Row, n: int) -> None:
+        """Commit a result as an inbox row; `row` may wait in the inbox of a warm instance meanwhile."""
+        row.writing = True
+        epoch = self._epoch
+        message = Message(n, row.event, row.generation, row.task)
+
+        def written(verdict: MessageVerdict | StoreError) -> None:
+            if epoch != self._epoch:
+                return
+            if isinstance(verdict, StoreError):
+                self._telemetry.store_failed(str(verdict))
+                self._clock.later(_RETRY_SECONDS, lambda: self.write_result(row, n))
+                return
+            row.writing = False
+            instance = self._registry.get(n)
+            waits = instance is not None and row in instance.inbox
+            if not verdict.seq:
+                self._telemetry.result_dropped("", n, row.task)
+                if instance is not None and waits:
+                    instance.inbox.remove(row)
+            elif instance is not None and waits:
+                row.seq = verdict.seq
+                if instance.phase is Phase.IDLE:
+                    self._registry.on_ready(instance)
+            else:
+                self._registry.message_committed(message, verdict)
+
+        self._committer.result(ActivityResult(message, self._token), written)
+
+    def _lost(self, item: WorkItem, outcome: ActivityLost) -> None:
+        """A worker died under an activity (or never began it): count it durably and give the claim back."""
+        if not outcome.began:
+            self._give_back(item)
+            return
+        suspect = max(1, item.suspect) + (1 if outcome.alone else 0)
+        if suspect > self._options.max_worker_deaths:
+            deaths = self._options.max_worker_deaths
+            text = f"The worker died {deaths} times while it ran activity '{item.name}' alone: {outcome.reason}"
+            reason = f"Activity function '{item.name}' failed:  WorkerDied: {text}"
+            self._bring_home(item, TaskFailed(item.task, reason, None, FailureDetails("WorkerDied", text)))
+            return
+        self._give_back(item, suspect)
+
+    def _give_back(self, item: WorkItem, suspect: int = -1) -> None:
+        given = WorkReturn(item.n, item.generation, item.task, item.suspect if suspect < 0 else suspect)
+        epoch = self._epoch
+
+        def returned(answer: StoreError | None) -> None:
+            if epoch != self._epoch:
+                return
+            if isinstance(answer, StoreError):
+                self._clock.later(_RETRY_SECONDS, lambda: self._give_back(item, suspect))
+            else:
+                self._unclaimed = True
+                self._claim()
+
+        self._committer.give_back(given, returned)
+
+    def cancel_all(self, n: int) -> None:
+        """The instance was terminated: drop what has not begun, cancel coroutines that run."""
+        self._claimed = [item for item in self._claimed if item.n != n]
+        for key in [key for key in self._running if key[0] == n]:
+            self._executor.cancel_activity(*key)
+
+    def drain(self, done: Callable[[], None]) -> None:
+        """Start nothing more; call when all that runs has ended and its results are durable."""
+        self._draining, self._drained = True, done
+        claimed, self._claimed = self._claimed, []
+        for item in claimed:
+            self._give_back(item)
+        self._maybe_drained()
+
+    def give_back_running(self) -> None:
+        """The grace is over: give the claims of what still runs back at once; late results are refused."""
+        running, self._running = self._running, {}
+        for item in running.values():
+            self._give_back(item)
+        self._maybe_drained()
+
+    def _maybe_drained(self) -> None:
+        if self._drained is not None and not self._running:
+            done, self._drained = self._drained, None
+            self._committer.when_idle(done)

@@ -1,0 +1,463 @@
+"""What clients ask: start, query, raise, signal, suspend, terminate, purge. Answers are durable when they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from perdure.engine.decide import entity_message, entity_name
+from perdure.model.codec import decode_history
+from perdure.model.commit_plan import CreationVerdict, Message, MessageVerdict, NewInstance, Purge, Verdict
+from perdure.model.failure import FailureDetails
+from perdure.model.history import (
+    EntityOperationRequested,
+    EventRaised,
+    ExecutionResumed,
+    ExecutionRewound,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    HistoryEvent,
+    SubOrchestrationInstanceCreated,
+    SubOrchestrationInstanceFailed,
+)
+from perdure.model.instance import (
+    TERMINAL,
+    InstanceFilter,
+    InstanceKind,
+    InstanceRecord,
+    Page,
+    RuntimeStatus,
+    execution_id,
+)
+from perdure.model.operations import (
+    CleanEntities,
+    Done,
+    EntitiesCleaned,
+    EntityFound,
+    Found,
+    GetInstance,
+    Listed,
+    ListInstances,
+    Operation,
+    OperationAnswer,
+    Purged,
+    PurgeInstance,
+    PurgeInstances,
+    RaiseEvent,
+    ReadEntity,
+    RefusalCode,
+    Refused,
+    RestartInstance,
+    ResumeInstance,
+    RewindInstance,
+    SignalEntityOperation,
+    Started,
+    StartInstance,
+    SuspendInstance,
+    TerminateInstance,
+)
+from perdure.storage.provider import StoreError
+from perdure.taskhub.core import TaskHub
+
+Answer = Callable[[OperationAnswer], None]
+
+_PURGE_PAGE = 200
+_BAD_ID = frozenset("/\\#?")
+
+
+class HubClient:
+    """The operations on one hub, over its core."""
+
+    def __init__(self, hub: TaskHub) -> None:
+        self._hub = hub
+        self._finds: dict[str, list[Callable[[InstanceRecord | StoreError | None], None]]] = {}
+
+    def call(self, operation: Operation, done: Answer) -> None:
+        """Carry out an operation; `done` gets its answer, a `Refused` when it cannot be done."""
+        if not self._hub.accepting and not isinstance(operation, (GetInstance, ListInstances, ReadEntity)):
+            done(Refused(RefusalCode.UNAVAILABLE, "The host is not accepting work: it is starting or stopping."))
+            return
+        _OPERATIONS[type(operation)](self, operation, done)
+
+    # -- reading
+
+    def _find(self, instance_id: str, then: Callable[[InstanceRecord | None], None], done: Answer) -> None:
+        """Read an instance; all that are asked for in one tick are read together."""
+
+        def found(answer: InstanceRecord | StoreError | None) -> None:
+            if isinstance(answer, StoreError):
+                done(_unavailable(answer))
+            else:
+                then(answer)
+
+        if not self._finds:
+            self._hub.clock.soon(self._read_found)
+        self._finds.setdefault(instance_id, []).append(found)
+
+    def _read_found(self) -> None:
+        finds, self._finds = self._finds, {}
+
+        def read(answer: list[InstanceRecord] | StoreError) -> None:
+            by_id = {} if isinstance(answer, StoreError) else {record.instance_id: record for record in answer}
+            for instance_id, waiting in finds.items():
+                for found in waiting:
+                    found(answer if isinstance(answer, StoreError) else by_id.get(instance_id))
+
+        self._hub.store.find(list(finds), read)
+
+    def _get(self, operation: GetInstance, done: Answer) -> None:
+        def found(record: InstanceRecord | None) -> None:
+            if record is None:
+                done(_not_found(operation.instance_id))
+            elif operation.with_history:
+                self._read_history(record, lambda events: done(Found(record, events)), done)
+            else:
+                done(Found(record))
+
+        self._find(operation.instance_id, found, done)
+
+    def _read_history(self, record: InstanceRecord, then: Callable[[list[HistoryEvent]], None], done: Answer) -> None:
+        def read(answer: list[bytes] | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                done(_unavailable(answer))
+            else:
+                then([event for row in answer for event in decode_history(row)])
+
+        self._hub.store.read_history(record.n, record.generation, read)
+
+    def _list(self, operation: ListInstances, done: Answer) -> None:
+        def listed(answer: Page | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                done(Refused(RefusalCode.BAD_REQUEST, str(answer)))
+            else:
+                done(Listed(answer.items, answer.continuation))
+
+        self._hub.store.query(operation.filter, operation.top, operation.continuation, listed)
+
+    def _read_entity(self, operation: ReadEntity, done: Answer) -> None:
+        def found(record: InstanceRecord | None) -> None:
+            exists = record is not None and record.state is not None
+            done(EntityFound(exists, record.state if record is not None else None))
+
+        self._find(operation.entity, found, done)
+
+    # -- starting
+
+    def _start(self, operation: StartInstance, done: Answer) -> None:
+        hub = self._hub
+        refusal = hub.dispatcher.catalog.unknown("orchestration", operation.name)
+        if refusal is not None:
+            done(Refused(RefusalCode.UNKNOWN_FUNCTION, refusal))
+            return
+        n = hub.dispatcher.new_number()
+        instance_id = operation.instance_id or execution_id(n, _random_part(hub))
+        wrong = bad_instance_id(instance_id)
+        if wrong is not None:
+            done(Refused(RefusalCode.BAD_REQUEST, wrong))
+            return
+        new = NewInstance(
+            n=n,
+            instance_id=instance_id,
+            kind=InstanceKind.ORCHESTRATION,
+            name=operation.name,
+            created=hub.committer.time(),
+            version=hub.options.default_version if operation.version is None else operation.version,
+            input=operation.input,
+            owner=hub.token,
+            policy=operation.policy or hub.options.existing_policy,
+            not_before=operation.start_at,
+            tags=operation.tags,
+        )
+
+        def created(verdict: CreationVerdict | StoreError) -> None:
+            if isinstance(verdict, StoreError):
+                done(_unavailable(verdict))
+            elif verdict.verdict is Verdict.APPLIED:
+                hub.registry.created(new)
+                done(Started(instance_id))
+            elif operation.policy is not None and operation.policy.value == "return_existing":
+                done(Started(instance_id))
+            else:
+                label = RuntimeStatus(verdict.status).label
+                text = f"An Orchestration instance with the status {label} already exists."
+                done(Refused(RefusalCode.EXISTS, text, label))
+
+        hub.committer.create(new, created)
+
+    def _restart(self, operation: RestartInstance, done: Answer) -> None:
+        def found(record: InstanceRecord | None) -> None:
+            if record is None or record.kind is InstanceKind.ENTITY:
+                done(_not_found(operation.instance_id))
+                return
+            new_id = None if operation.new_id else record.instance_id
+            self._start(StartInstance(record.name, new_id, record.input, record.version, record.tags), done)
+
+        self._find(operation.instance_id, found, done)
+
+    # -- sending
+
+    def _send(self, message: Message, done: Answer) -> None:
+        """Commit a message to an orchestration that must exist and not have finished."""
+
+        def sent(verdict: MessageVerdict | StoreError) -> None:
+            if isinstance(verdict, StoreError):
+                done(_unavailable(verdict))
+            elif verdict.seq:
+                self._hub.registry.message_committed(message, verdict)
+                done(Done())
+            elif verdict.n:
+                done(_gone(message.instance_id))
+            else:
+                done(_not_found(message.instance_id))
+
+        self._hub.committer.send(message, sent)
+
+    def _raise(self, operation: RaiseEvent, done: Answer) -> None:
+        raised = EventRaised(operation.name, operation.input, operation.client, self._hub.committer.time())
+        self._send(Message(0, raised, instance_id=operation.instance_id), done)
+
+    def _terminate(self, operation: TerminateInstance, done: Answer) -> None:
+        reason = as_json(operation.reason)
+        event = ExecutionTerminated(reason, operation.recurse, self._hub.committer.time())
+        self._control(operation.instance_id, event, {}, "", done)
+
+    def _suspend(self, operation: SuspendInstance, done: Answer) -> None:
+        event = ExecutionSuspended(operation.reason, self._hub.committer.time())
+        text = "Cannot suspend the orchestration instance {id} because instance is in the {status} state."
+        self._control(operation.instance_id, event, {RuntimeStatus.SUSPENDED}, text, done)
+
+    def _resume(self, operation: ResumeInstance, done: Answer) -> None:
+        event = ExecutionResumed(operation.reason, self._hub.committer.time())
+        text = "Cannot resume the orchestration instance {id} because instance is in the {status} state."
+        wrong = {RuntimeStatus.RUNNING, RuntimeStatus.PENDING, RuntimeStatus.CONTINUED_AS_NEW}
+        self._control(operation.instance_id, event, wrong, text, done)
+
+    def _rewind(self, operation: RewindInstance, done: Answer) -> None:
+        event = ExecutionRewound(operation.reason, (), self._hub.committer.time())
+        text = "The rewind operation is only supported on failed orchestration instances."
+
+        def found(record: InstanceRecord | None) -> None:
+            if record is None or record.kind is InstanceKind.ENTITY:
+                done(_not_found(operation.instance_id))
+            elif record.status is RuntimeStatus.FAILED:
+                self._send(Message(record.n, event, instance_id=record.instance_id), done)
+            elif record.status in TERMINAL:
+                done(Refused(RefusalCode.GONE, text, record.status.label))
+            else:
+                done(Refused(RefusalCode.WRONG_STATE, text, record.status.label))
+
+        self._find(operation.instance_id, found, done)
+
+    def _control(
+        self, instance_id: str, event: HistoryEvent, wrong: set[RuntimeStatus], text: str, done: Answer
+    ) -> None:
+        def found(record: InstanceRecord | None) -> None:
+            if record is None or record.kind is InstanceKind.ENTITY:
+                done(_not_found(instance_id))
+            elif record.status in TERMINAL:
+                done(_gone(instance_id, record.status))
+            elif record.status in wrong:
+                label = record.status.label
+                done(Refused(RefusalCode.WRONG_STATE, text.format(id=instance_id, status=label), label))
+            else:
+                self._send(Message(record.n, event, instance_id=instance_id), done)
+
+        self._find(instance_id, found, done)
+
+    def _signal(self, operation: SignalEntityOperation, done: Answer) -> None:
+        hub = self._hub
+        refusal = hub.dispatcher.catalog.unknown("entity", entity_name(operation.entity))
+        if refusal is not None:
+            done(Refused(RefusalCode.UNKNOWN_FUNCTION, refusal))
+            return
+        time = hub.committer.time()
+        request = EntityOperationRequested(
+            operation.operation, operation.input, client=operation.client, timestamp=time
+        )
+        message = entity_message(hub.dispatcher.new_number(), operation.entity, request, time, operation.due)
+        self._send(message, done)
+
+    # -- deleting
+
+    def _purge_one(self, operation: PurgeInstance, done: Answer) -> None:
+        def found(record: InstanceRecord | None) -> None:
+            if record is None:
+                done(_not_found(operation.instance_id))
+            elif operation.recurse:
+                self._purge_family(record, done)
+            else:
+                self._purge([record], lambda count: done(Purged(count)), done)
+
+        self._find(operation.instance_id, found, done)
+
+    def _purge_family(self, record: InstanceRecord, done: Answer) -> None:
+        """Purge an instance and then its children, each with their own."""
+
+        def read(events: list[HistoryEvent]) -> None:
+            children = [e.instance_id for e in events if isinstance(e, SubOrchestrationInstanceCreated)]
+            total = 0
+
+            def next_child(answer: OperationAnswer) -> None:
+                nonlocal total
+                if isinstance(answer, Purged):
+                    total += answer.instances
+                if children:
+                    self._purge_one(PurgeInstance(children.pop(), True), next_child)
+                else:
+                    done(Purged(total))
+
+            self._purge([record], lambda count: next_child(Purged(count)), done)
+
+        self._read_history(record, read, done)
+
+    def _purge(self, records: list[InstanceRecord], then: Callable[[int], None], done: Answer) -> None:
+        left, count = len(records), 0
+        if not left:
+            then(0)
+
+        def purged(record: InstanceRecord) -> Callable[[Verdict | StoreError], None]:
+            def judged(verdict: Verdict | StoreError) -> None:
+                nonlocal left, count
+                left -= 1
+                if verdict is Verdict.APPLIED:
+                    count += 1
+                    instance = self._hub.registry.get(record.n)
+                    if instance is not None:
+                        self._hub.registry.abandon(instance)
+                if left == 0:
+                    then(count)
+
+            return judged
+
+        for record in records:
+            self._hub.committer.purge(Purge(record.n, _orphaned(record)), purged(record))
+
+    def _purge_many(self, operation: PurgeInstances, done: Answer) -> None:
+        wanted = set(operation.filter.statuses)
+        if not operation.include_running:
+            finished = {int(status) for status in TERMINAL}
+            wanted = wanted & finished if wanted else finished
+            if not wanted:
+                done(Purged(0))
+                return
+        kinds = operation.filter.kinds or (() if operation.include_running else (int(InstanceKind.ORCHESTRATION),))
+        chosen = msgspec.structs.replace(operation.filter, statuses=tuple(sorted(wanted)), kinds=kinds)
+        self._purge_page(chosen, None, 0, operation.dry_run, done)
+
+    def _purge_page(
+        self, filter: InstanceFilter, continuation: str | None, total: int, dry_run: bool, done: Answer
+    ) -> None:
+        def listed(page: Page | StoreError) -> None:
+            if isinstance(page, StoreError):
+                done(_unavailable(page))
+                return
+
+            def after(count: int) -> None:
+                if page.continuation is None:
+                    done(Purged(total + count))
+                else:
+                    self._purge_page(filter, page.continuation, total + count, dry_run, done)
+
+            if dry_run:
+                after(len(page.items))
+            else:
+                self._purge(page.items, after, done)
+
+        self._hub.store.query(filter, _PURGE_PAGE, continuation, listed)
+
+    def _clean(self, operation: CleanEntities, done: Answer) -> None:
+        """Remove entities without state and without anything that waits."""
+        if not operation.remove_empty:
+            done(EntitiesCleaned(0, 0))
+            return
+        removed = 0
+        filter = InstanceFilter(kinds=(int(InstanceKind.ENTITY),))
+
+        def page_read(page: Page | StoreError) -> None:
+            if isinstance(page, StoreError):
+                done(_unavailable(page))
+                return
+            empty = [r for r in page.items if r.state is None and not r.lock_holder and r.turn > 0]
+
+            def after(count: int) -> None:
+                nonlocal removed
+                removed += count
+                if page.continuation is None:
+                    done(EntitiesCleaned(removed, 0))
+                else:
+                    self._hub.store.query(filter, _PURGE_PAGE, page.continuation, page_read)
+
+            self._purge(empty, after, done)
+
+        self._hub.store.query(filter, _PURGE_PAGE, None, page_read)
+
+
+def _random_part(hub: TaskHub) -> int:
+    """The second half of a generated id: not to be guessed from other ids."""
+    return int(hub.clock.random() * 2**52) ^ (int(hub.clock.random() * 2**52) << 11)
+
+
+def bad_instance_id(instance_id: str) -> str | None:
+    """Why this cannot be the id of an orchestration (http-api.md 2), or None."""
+    if instance_id.startswith("@"):
+        return "Instance IDs must not start with '@'; that form names entities."
+    if len(instance_id) > 256:
+        return f"Instance IDs must not be longer than 256 characters; this one has {len(instance_id)}."
+    for character in instance_id:
+        if character in _BAD_ID or ord(character) < 32 or 127 <= ord(character) < 160:
+            return f"Instance IDs must not contain '/', '\\', '#', '?' or control characters; found {character!r}."
+    return None
+
+
+def as_json(text: str | None) -> str | None:
+    """A reason as JSON text: as it is when it already is JSON (http-api.md 3), else as a JSON string."""
+    if text is None:
+        return None
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return msgspec.json.encode(text).decode()
+    return text
+
+
+def _orphaned(record: InstanceRecord) -> Message | None:
+    """What the parent of an unfinished child is told when the child is purged."""
+    if not record.parent_n or record.status in TERMINAL:
+        return None
+    text = f"The sub-orchestration '{record.instance_id}' was purged before it finished."
+    failed = SubOrchestrationInstanceFailed(record.parent_task, text, None, FailureDetails("InstancePurged", text))
+    return Message(record.parent_n, failed, record.parent_generation, record.parent_task)
+
+
+def _not_found(instance_id: str) -> Refused:
+    return Refused(RefusalCode.NOT_FOUND, f"No instance with ID '{instance_id}' found.")
+
+
+def _gone(instance_id: str, status: RuntimeStatus | None = None) -> Refused:
+    text = f"Instance with ID '{instance_id}' is gone: it has finished."
+    return Refused(RefusalCode.GONE, text, status.label if status is not None else "")
+
+
+def _unavailable(error: StoreError) -> Refused:
+    return Refused(RefusalCode.UNAVAILABLE, f"The store could not answer: {error}")
+
+
+_OPERATIONS: dict[type, Callable[[HubClient, Any, Answer], None]] = {
+    StartInstance: HubClient._start,
+    GetInstance: HubClient._get,
+    ListInstances: HubClient._list,
+    RaiseEvent: HubClient._raise,
+    TerminateInstance: HubClient._terminate,
+    SuspendInstance: HubClient._suspend,
+    ResumeInstance: HubClient._resume,
+    RewindInstance: HubClient._rewind,
+    RestartInstance: HubClient._restart,
+    PurgeInstance: HubClient._purge_one,
+    PurgeInstances: HubClient._purge_many,
+    SignalEntityOperation: HubClient._signal,
+    ReadEntity: HubClient._read_entity,
+    CleanEntities: HubClient._clean,
+}

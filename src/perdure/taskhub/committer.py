@@ -1,0 +1,264 @@
+"""One commit at a time: gathers what is decided, hands it to the store, and tells everybody the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from perdure.model.commit_plan import (
+    ActivityResult,
+    Attempt,
+    CommitAnswer,
+    CommitBatch,
+    CreationVerdict,
+    Message,
+    MessageVerdict,
+    NewInstance,
+    Parking,
+    Purge,
+    TurnPlan,
+    TurnVerdict,
+    Verdict,
+    WorkChunk,
+    WorkReturn,
+)
+from perdure.storage.provider import StoreError
+from perdure.taskhub.interfaces import Clock, Store
+from perdure.taskhub.options import HubOptions
+from perdure.taskhub.telemetry import Telemetry
+
+#: fields of a batch in the order in which verdicts are told; those without verdicts last
+_JUDGED = ("turns", "chunks", "creations", "messages", "results", "parkings", "purges")
+_UNJUDGED = ("returns", "attempts", "releases")
+_RETRY_SECONDS = 0.05
+_RETRY_LONGEST = 2.0
+
+Item = tuple[str, Any, Callable[[Any], None]]
+
+
+class Committer:
+    """Group commit of one host.
+
+    What is added is committed in the order of addition, as many items together as the bounds allow, one commit under
+    way at a time. A lost answer is asked for until the store tells it; a commit that fails for another reason is
+    halved until the culprit is alone, whose `done` then gets the `StoreError`.
+    """
+
+    def __init__(self, store: Store, clock: Clock, options: HubOptions, telemetry: Telemetry) -> None:
+        self._store, self._clock, self._options, self._telemetry = store, clock, options, telemetry
+        self._waiting: list[Item] = []
+        self._split: list[list[Item]] = []
+        self._flying: list[Item] | None = None
+        self._scheduled = False
+        self._number = 0
+        self._offset = 0
+        self._retry = _RETRY_SECONDS
+        self._before: list[Callable[[], None]] = []
+        self._idle: list[Callable[[], None]] = []
+        self._epoch = 0
+        self.token = 0
+        self.last_success = 0.0
+        self.on_dead: Callable[[], None] = lambda: None
+
+    def begin(self, token: int, store_time: int) -> None:
+        """Start under a new token; whatever waited for the old one is gone."""
+        self.token, self._number, self._flying = token, 0, None
+        self._epoch += 1
+        self._waiting, self._split, self._scheduled = [], [], False
+        self.observe_time(store_time)
+
+    def stop(self) -> None:
+        """Forget everything; nothing is committed any more."""
+        self._epoch += 1
+        self.token, self._waiting, self._split, self._flying = 0, [], [], None
+
+    def observe_time(self, store_time: int) -> None:
+        """Take the store's clock as the time that counts."""
+        self._offset = store_time - self._clock.now()
+        self.last_success = self._clock.monotonic()
+
+    def time(self) -> int:
+        """The store's time, in microseconds, as well as this host can tell."""
+        return self._clock.now() + self._offset
+
+    def when_idle(self, call: Callable[[], None]) -> None:
+        """Call once nothing waits and no commit is under way."""
+        if self._flying is None and not self._waiting and not self._split:
+            self._clock.soon(call)
+        else:
+            self._idle.append(call)
+
+    def before_next(self, call: Callable[[], None]) -> None:
+        """Call when the next batch is about to be formed (it may add to it)."""
+        self._before.append(call)
+        self._schedule()
+
+    def turn(self, plan: TurnPlan, done: Callable[[TurnVerdict | StoreError], None]) -> None:
+        """Commit a turn."""
+        self._add("turns", plan, done)
+
+    def chunk(self, chunk: WorkChunk, done: Callable[[Verdict | StoreError], None]) -> None:
+        """Commit the next work rows of a large turn."""
+        self._add("chunks", chunk, done)
+
+    def create(self, new: NewInstance, done: Callable[[CreationVerdict | StoreError], None]) -> None:
+        """Commit a new instance that no turn asked for."""
+        self._add("creations", new, done)
+
+    def send(self, message: Message, done: Callable[[MessageVerdict | StoreError], None]) -> None:
+        """Commit a message that no turn sent."""
+        self._add("messages", message, done)
+
+    def result(self, result: ActivityResult, done: Callable[[MessageVerdict | StoreError], None]) -> None:
+        """Commit an activity's result as an inbox row."""
+        self._add("results", result, done)
+
+    def park(self, parking: Parking, done: Callable[[Verdict | StoreError], None]) -> None:
+        """Commit that an instance is parked, or no longer."""
+        self._add("parkings", parking, done)
+
+    def purge(self, purge: Purge, done: Callable[[Verdict | StoreError], None]) -> None:
+        """Commit that an instance is deleted."""
+        self._add("purges", purge, done)
+
+    def give_back(self, item: WorkReturn, done: Callable[[StoreError | None], None]) -> None:
+        """Commit that a claim on an activity is given back."""
+        self._add("returns", item, done)
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Record a run of an activity with the next commit; does not cause one."""
+        self._waiting.append(("attempts", attempt, _ignore))
+
+    def release(self, n: int, done: Callable[[StoreError | None], None]) -> None:
+        """Commit that this host no longer owns an instance."""
+        self._add("releases", n, done)
+
+    def _add(self, field: str, item: object, done: Callable[[Any], None]) -> None:
+        self._waiting.append((field, item, done))
+        if not self._scheduled and self._flying is None:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._flying is None and self.token:
+            self._scheduled = True
+            self._clock.soon(self._form)
+
+    def _form(self) -> None:
+        self._scheduled = False
+        if self._flying is not None or not self.token:
+            return
+        before, self._before = self._before, []
+        for call in before:
+            call()
+        items = self._split.pop() if self._split else self._next_items()
+        if items:
+            self._number += 1
+            self._submit(items)
+        elif not self._waiting:
+            idle, self._idle = self._idle, []
+            for call in idle:
+                call()
+
+    def _next_items(self) -> list[Item]:
+        waiting = self._waiting
+        if len(waiting) <= 64 and not any(field == "turns" and len(item.work) > 64 for field, item, _ in waiting):
+            self._waiting = []
+            return waiting
+        items = chars = end = 0
+        for field, item, _ in waiting:
+            items += _weight(field, item)
+            chars += _size(field, item)
+            end += 1
+            if items >= self._options.commit_items or chars >= self._options.commit_chars:
+                break
+        self._waiting = waiting[end:]
+        return waiting[:end]
+
+    def _submit(self, items: list[Item]) -> None:
+        self._flying = items
+        fields: dict[str, list[Any]] = {}
+        for field, item, _ in items:
+            fields.setdefault(field, []).append(item)
+        batch = CommitBatch(self.token, self._number, **{field: tuple(values) for field, values in fields.items()})
+        epoch, started = self._epoch, self._clock.monotonic()
+
+        def answered(answer: CommitAnswer | StoreError) -> None:
+            if epoch == self._epoch:
+                self._answered(batch, answer, started)
+
+        self._store.commit(batch, answered)
+
+    def _answered(self, batch: CommitBatch, answer: CommitAnswer | StoreError, started: float) -> None:
+        if isinstance(answer, StoreError):
+            self._telemetry.store_failed(str(answer))
+            if answer.lost:
+                self._ask_again(batch, started)
+            else:
+                self._halve(answer)
+            return
+        self._retry = _RETRY_SECONDS
+        if not answer.alive:
+            self.on_dead()
+            return
+        self.observe_time(answer.time)
+        self._telemetry.committed(batch, self._clock.monotonic() - started)
+        items, self._flying = self._flying or [], None
+        verdicts = {field: iter(getattr(answer, field)) for field in _JUDGED}
+        for field, _, done in items:
+            judged = verdicts.get(field)
+            done(next(judged) if judged is not None else None)
+        if self._waiting or self._split or self._idle:
+            self._schedule()
+
+    def _ask_again(self, batch: CommitBatch, started: float) -> None:
+        """The connection broke: learn what became of the commit, and repeat it under its number if nothing did."""
+        epoch = self._epoch
+
+        def recorded(answer: CommitAnswer | StoreError | None) -> None:
+            if epoch != self._epoch:
+                return
+            if answer is None:
+                self._submit(self._flying or [])
+            elif isinstance(answer, StoreError):
+                self._ask_again(batch, started)
+            else:
+                self._answered(batch, answer, started)
+
+        def ask() -> None:
+            if epoch == self._epoch:
+                self._store.recorded(batch.token, batch.number, recorded)
+
+        self._clock.later(self._retry, ask)
+        self._retry = min(self._retry * 2, _RETRY_LONGEST)
+
+    def _halve(self, error: StoreError) -> None:
+        items, self._flying = self._flying or [], None
+        if len(items) == 1:
+            items[0][2](error)
+        else:
+            middle = len(items) // 2
+            self._split += [items[middle:], items[:middle]]
+        self._schedule()
+
+
+def _ignore(_: object) -> None:
+    """Nobody waits for this verdict."""
+
+
+def _weight(field: str, item: Any) -> int:
+    if field == "turns":
+        return 1 + len(item.work) + len(item.messages) + len(item.creations)
+    return 1 + len(item.work) if field == "chunks" else 1
+
+
+def _size(field: str, item: Any) -> int:
+    if field == "turns":
+        return len(item.history or b"") + sum(len(w.input or "") for w in item.work)
+    if field == "creations":
+        return len(item.input or "")
+    if field == "results":
+        item = item.message
+    if field in ("messages", "results"):
+        event = item.event
+        return len(getattr(event, "result", None) or getattr(event, "input", None) or "")
+    return 0

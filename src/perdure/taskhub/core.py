@@ -1,0 +1,120 @@
+"""The running hub: its parts, put together; start, wake, drain, stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perdure.engine.catalog import Catalog
+from perdure.storage.provider import Registered, StoreError
+from perdure.taskhub.activities import Activities
+from perdure.taskhub.committer import Committer
+from perdure.taskhub.dispatcher import Dispatcher
+from perdure.taskhub.interfaces import Clock, Executor, Store, Wakes
+from perdure.taskhub.options import HubOptions
+from perdure.taskhub.ownership import Ownership
+from perdure.taskhub.registry import Registry
+from perdure.taskhub.telemetry import Telemetry
+from perdure.taskhub.timers import TimerWindow
+
+
+class TaskHub:
+    """One host's share of a hub, over its ports. Everything happens on one thread, in callbacks."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        clock: Clock,
+        wakes: Wakes,
+        options: HubOptions,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        told = telemetry or Telemetry()
+        self.store, self.options, self.clock = store, options, clock
+        self.timers = TimerWindow(store, clock)
+        self.committer = Committer(store, clock, options, told)
+        self.registry = Registry(store, clock, executor, wakes, self.timers, options)
+        self.activities = Activities(store, clock, executor, self.registry, self.committer, options, told)
+        self.dispatcher = Dispatcher(
+            store, clock, executor, self.registry, self.committer, self.activities, options, told
+        )
+        self.ownership = Ownership(
+            store, clock, self.committer, self.registry, self.dispatcher, self.timers, options, told
+        )
+        self._executor, self._wakes, self._telemetry = executor, wakes, told
+        self.token = 0
+        self.accepting = False
+        self.dispatcher.catalog = Catalog(options.names, options.default_version)
+        self.registry.on_ready = self.dispatcher.ready
+        self.registry.on_control = self.dispatcher.interrupt
+        self.timers.on_due = self.registry.timer_due
+        self.committer.on_dead = self._token_lost
+        self.ownership.on_alone = self._alone
+
+    def start(self, done: Callable[[], None]) -> None:
+        """Register and go to work; `done` when a token is held."""
+
+        def registered(registered: Registered) -> None:
+            self._begin(registered)
+            done()
+
+        self.ownership.register(registered)
+
+    def _begin(self, registered: Registered) -> None:
+        self.token = registered.token
+        self.committer.begin(registered.token, registered.time)
+        self.registry.begin(registered.token, self.committer.time)
+        self.activities.begin(registered.token)
+        self.dispatcher.begin(registered.token)
+        self.timers.begin(registered.token, self.committer.time)
+        self.accepting = True
+        self.ownership.begin(registered.token)
+        self.activities.look()
+
+    def _token_lost(self) -> None:
+        """Others took this host for dead: whatever it had in memory is theirs. Start again under a new token."""
+        if not self.token:
+            return
+        lost, self.token, self.accepting = self.token, 0, False
+        self._telemetry.token_lost(lost)
+        for instance in self.registry.warm():
+            self._executor.drop_session(instance.state.n)
+        self.ownership.end()
+        self.committer.stop()
+        self.registry.begin(0, self.committer.time)
+        self.timers.begin(0, self.committer.time)
+        self.start(lambda: None)
+
+    def _alone(self, alone: bool) -> None:
+        self.activities.alone = alone
+
+    def woken(self) -> None:
+        """Another host says that something waits here."""
+        self.ownership.scan()
+        self.activities.look()
+
+    def drain(self, done: Callable[[], None]) -> None:
+        """Take nothing new; `done` when what runs has ended and is durable."""
+        self.accepting = False
+        self.dispatcher.drain(lambda: self.activities.drain(done))
+
+    def end_grace(self) -> None:
+        """Do not wait for running activities any longer: their claims go back."""
+        self.activities.give_back_running()
+
+    def stop(self, done: Callable[[], None]) -> None:
+        """Close the token, so that others can take over at once."""
+        token, self.token, self.accepting = self.token, 0, False
+        self.ownership.end()
+        self.committer.stop()
+        self.timers.begin(0, self.committer.time)
+        if not token:
+            done()
+            return
+
+        def closed(answer: StoreError | None) -> None:
+            if isinstance(answer, StoreError):
+                self._telemetry.store_failed(str(answer))
+            done()
+
+        self.store.close(token, closed)

@@ -1,0 +1,36 @@
+"""How a task hub behaves: limits and policies, all with the documented defaults."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from perdure.model.operations import ExistingPolicy
+
+
+class HubOptions(Struct, frozen=True):
+    """Times in seconds unless named otherwise."""
+
+    hub_name: str = "TestHubName"
+    address: str = ""
+    host_instance: str = ""
+    names: dict[str, tuple[str, ...]] = {}
+    fingerprint: str = ""
+    default_version: str = ""
+    max_turns: int = 20
+    max_activities: int = 20
+    max_entity_batch: int = 5000
+    max_warm: int = 10000
+    warm_idle: float = 300.0
+    host_ttl: float = 9.0
+    max_worker_deaths: int = 3
+    existing_policy: ExistingPolicy = ExistingPolicy.FAIL_IF_RUNNING
+    fail_on_mismatch: bool = False
+    cancel_activities_on_terminate: bool = True
+    #: messages that one turn takes
+    turn_messages: int = 1000
+    #: items and payload characters of one commit
+    commit_items: int = 2000
+    commit_chars: int = 8_000_000
+    #: a result that waits behind a turn is written after this time
+    hold_results: float = 0.02
+    scan_interval: float = 1.0

@@ -1,0 +1,203 @@
+"""Who is alive: this host's token and beat, the watch over other hosts, and the scan for what nobody owns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perdure.engine.catalog import Catalog
+from perdure.storage.provider import HostRegistration, HostRow, Loaded, Registered, StoreError
+from perdure.taskhub.committer import Committer
+from perdure.taskhub.dispatcher import Dispatcher
+from perdure.taskhub.interfaces import Clock, Store, Timer
+from perdure.taskhub.options import HubOptions
+from perdure.taskhub.registry import Registry
+from perdure.taskhub.telemetry import Telemetry
+from perdure.taskhub.timers import TimerWindow
+
+_RETRY_SECONDS = 0.2
+#: instances claimed by one scan
+_SCAN = 200
+#: beats and looks at other hosts in one TTL
+_BEATS = 3
+#: scans are this much rarer while no other host could have left anything behind
+_ALONE_FACTOR = 10
+
+
+class Ownership:
+    """Registers, beats, watches and scans. A host is declared dead only when its beat stood still for the TTL on this
+    host's own monotonic clock while the store answered (invariant 11)."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        committer: Committer,
+        registry: Registry,
+        dispatcher: Dispatcher,
+        timers: TimerWindow,
+        options: HubOptions,
+        telemetry: Telemetry,
+    ) -> None:
+        self._store, self._clock, self._committer = store, clock, committer
+        self._registry, self._dispatcher, self._timers = registry, dispatcher, timers
+        self._options, self._telemetry = options, telemetry
+        self._token = 0
+        self._seen: dict[int, tuple[int, float]] = {}
+        self._others: tuple[int, ...] = ()
+        self._ticks: list[Timer] = []
+        self._scanning = False
+        self._scan_again = False
+        self.on_alone: Callable[[bool], None] = lambda alone: None
+
+    def register(self, done: Callable[[Registered], None]) -> None:
+        """Get a token; tried again until the store answers."""
+        options = self._options
+        registration = HostRegistration(
+            options.address, options.host_instance, options.names, options.fingerprint, options.host_ttl
+        )
+
+        def registered(answer: Registered | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                self._telemetry.store_failed(str(answer))
+                self._clock.later(_RETRY_SECONDS, lambda: self.register(done))
+                return
+            self._telemetry.registered(answer.token)
+            done(answer)
+
+        self._store.register(registration, registered)
+
+    def begin(self, token: int) -> None:
+        """Start watching under a token."""
+        self.end()
+        self._token = token
+        self._seen, self._others, self._scanning = {}, (), False
+        self._watch()
+        self.scan()
+        self._tick(self._options.host_ttl / _BEATS, self._beat)
+        self._tick(self._scan_pause(), self._scan_tick)
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._token = 0
+        for timer in self._ticks:
+            timer.cancel()
+        self._ticks = []
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """Tokens of the other live hosts."""
+        return self._others
+
+    def _tick(self, seconds: float, call: Callable[[], None]) -> None:
+        self._ticks = self._ticks[-4:]
+        self._ticks.append(self._clock.later(seconds, call))
+
+    def _beat(self) -> None:
+        token = self._token
+
+        def beaten(answer: bool | StoreError) -> None:
+            if token != self._token:
+                return
+            if answer is False:
+                self._committer.on_dead()
+            elif answer is True:
+                self._committer.last_success = self._clock.monotonic()
+
+        self._store.beat(token, beaten)
+        self._watch()
+        self._registry.sweep()
+        self._tick(self._options.host_ttl / _BEATS, self._beat)
+
+    def _watch(self) -> None:
+        token = self._token
+
+        def listed(answer: list[HostRow] | StoreError) -> None:
+            if token != self._token:
+                return
+            if isinstance(answer, StoreError):
+                # nobody can be told dead by a store that does not answer: everyone's time starts anew
+                self._seen = {}
+                return
+            self._observe(answer)
+
+        self._store.hosts(listed)
+
+    def _observe(self, hosts: list[HostRow]) -> None:
+        now = self._clock.monotonic()
+        seen: dict[int, tuple[int, float]] = {}
+        for host in hosts:
+            if host.token == self._token:
+                continue
+            before = self._seen.get(host.token)
+            if before is not None and before[0] == host.beat:
+                seen[host.token] = before
+                if now - before[1] >= self._options.host_ttl:
+                    self._declare_dead(host)
+            else:
+                seen[host.token] = (host.beat, now)
+        self._seen = seen
+        others = tuple(sorted(seen))
+        if others != self._others:
+            self._others = others
+            self.scan()
+            self._timers.refill()
+        self.on_alone(not others)
+        names: dict[str, list[str]] = {}
+        for host in hosts:
+            for kind, listed in host.names.items():
+                names.setdefault(kind, []).extend(listed)
+        for kind, own in self._options.names.items():
+            names.setdefault(kind, []).extend(own)
+        self._dispatcher.catalog = Catalog(names, self._options.default_version)
+
+    def _declare_dead(self, host: HostRow) -> None:
+        token = self._token
+
+        def declared(answer: bool | StoreError) -> None:
+            if token == self._token and answer is True:
+                self._seen.pop(host.token, None)
+                self._others = tuple(sorted(self._seen))
+                self.scan()
+                self._timers.refill()
+
+        self._store.declare_dead(host.token, host.beat, declared)
+
+    def _scan_pause(self) -> float:
+        pause = self._options.scan_interval * (0.5 + self._clock.random())
+        return pause if self._others else pause * _ALONE_FACTOR
+
+    def _scan_tick(self) -> None:
+        self.scan()
+        if self._others:
+            self._timers.refill()
+        self._tick(self._scan_pause(), self._scan_tick)
+
+    def scan(self) -> None:
+        """Claim what is ready and owned by nobody, until there is nothing left or enough to do here."""
+        if self._scanning or not self._token:
+            self._scan_again = self._scanning
+            return
+        self._scanning = True
+        token = self._token
+
+        def claimed(answer: list[Loaded] | StoreError) -> None:
+            if token != self._token:
+                return
+            self._scanning = False
+            if isinstance(answer, StoreError):
+                self._telemetry.store_failed(str(answer))
+                return
+            for loaded in answer:
+                self._registry.adopt(loaded)
+            if len(answer) >= _SCAN or self._scan_again:
+                self._scan_again = False
+                self._clock.later(0.0 if not self._busy() else 0.05, self.scan)
+
+        if self._busy():
+            self._scanning = False
+            self._clock.later(0.05, self.scan)
+            return
+        self._store.claim_ready(token, _SCAN, claimed)
+
+    def _busy(self) -> bool:
+        return self._dispatcher.queued > 4 * self._options.max_turns + _SCAN
