@@ -240,7 +240,7 @@ class Application:
                 status=plan.status,
                 updated=plan.updated,
                 started=plan.started or record.started,
-                completed=plan.completed or record.completed,
+                completed=max(plan.completed, 0) if plan.completed else record.completed,
                 output=plan.output if plan.sets_output else record.output,
                 custom_status=plan.custom_status if plan.sets_custom_status else record.custom_status,
                 state=plan.state if plan.sets_state else record.state,

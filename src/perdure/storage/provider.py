@@ -34,7 +34,7 @@ Callback = Callable[["T | StoreError"], None]
 
 
 class HostRegistration(Struct, frozen=True):
-    """What a host says of itself. `names` are durable names in lower case by kind ("orchestration", ...)."""
+    """What a host says of itself. `names` are durable names as written, by kind ("orchestration", ...)."""
 
     address: str
     instance_id: str

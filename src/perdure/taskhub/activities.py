@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from perdure.engine.catalog import BUILT_IN_HTTP
 from perdure.engine.runtime_state import runs_code
 from perdure.model.commit_plan import ActivityResult, Attempt, Message, MessageVerdict, WorkItem, WorkReturn
 from perdure.model.execution import ActivityCompleted, ActivityLost, ActivityOutcome, ActivityRequest
@@ -40,7 +41,7 @@ class Activities:
         self._store, self._clock, self._executor = store, clock, executor
         self._registry, self._committer = registry, committer
         self._options, self._telemetry = options, telemetry
-        self._names = options.names.get("activity", ())
+        self._names = (*(name.lower() for name in options.names.get("activity", ())), BUILT_IN_HTTP.lower())
         self._running: dict[Key, WorkItem] = {}
         self._claimed: list[WorkItem] = []
         self._reserved = 0

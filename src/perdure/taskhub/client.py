@@ -221,7 +221,7 @@ class HubClient:
     def _terminate(self, operation: TerminateInstance, done: Answer) -> None:
         reason = as_json(operation.reason)
         event = ExecutionTerminated(reason, operation.recurse, self._hub.committer.time())
-        self._control(operation.instance_id, event, {}, "", done)
+        self._control(operation.instance_id, event, set(), "", done)
 
     def _suspend(self, operation: SuspendInstance, done: Answer) -> None:
         event = ExecutionSuspended(operation.reason, self._hub.committer.time())

@@ -308,8 +308,14 @@ class Dispatcher:
         if decision.backlog:
             instance.backlog.extend(decision.backlog)
         instance.phase = Phase.COMMITTING
-        for message, sent in zip(plan.messages, verdict.messages, strict=True):
-            self._registry.message_committed(message, sent)
+        sent = list(zip(plan.messages, verdict.messages, strict=True))
+        if plan.next_generation:
+            # what goes ahead of the queue is put there last to first
+            sent.sort(key=lambda pair: pair[0].ahead)
+            ahead = sum(1 for message, _ in sent if message.ahead)
+            sent[len(sent) - ahead :] = reversed(sent[len(sent) - ahead :])
+        for message, judged in sent:
+            self._registry.message_committed(message, judged)
         for new, made in zip(plan.creations, verdict.creations, strict=True):
             if made.verdict is Verdict.APPLIED:
                 if new.owner == self._token:

@@ -1,0 +1,264 @@
+"""One hub, driven by hand: chains, fan-out, timers, events, children, controls."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.model.actions import (
+    CancelTimer,
+    CompleteOrchestration,
+    ContinueAsNewWith,
+    CreateSubOrchestration,
+    CreateTimer,
+    ScheduleTask,
+)
+from perdure.model.failure import FailureDetails
+from perdure.model.history import EventRaised, TaskCompleted, TaskFailed, TimerFired
+from perdure.model.operations import (
+    Done,
+    Purged,
+    PurgeInstance,
+    RaiseEvent,
+    ReadEntity,
+    RefusalCode,
+    Refused,
+    ResumeInstance,
+    RewindInstance,
+    SignalEntityOperation,
+    Started,
+    StartInstance,
+    SuspendInstance,
+    TerminateInstance,
+)
+from tests.unit.taskhub.scripted import Bench
+
+
+def chain(step, events):
+    if step < 3:
+        return [ScheduleTask(step, "A", f'"{step}"')]
+    return [CompleteOrchestration('"done"')]
+
+
+def fan(step, events):
+    if step == 0:
+        fan.left = 40
+        return [ScheduleTask(i, "A", str(i)) for i in range(40)]
+    fan.left -= sum(isinstance(e, TaskCompleted) for e in events)
+    return [CompleteOrchestration("40")] if fan.left == 0 else []
+
+
+def waiting(step, events):
+    if any(isinstance(e, EventRaised) for e in events):
+        return [CompleteOrchestration(next(e.input for e in events if isinstance(e, EventRaised)))]
+    return []
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_chain_completes_with_its_history(hot):
+    bench = Bench({"Chain": chain}, hot=hot)
+    started = bench.call(StartInstance("Chain", "c1", "null"))
+    assert started == Started("c1")
+    found = bench.wait("c1")
+    assert found.record.output == '"done"'
+    assert [type(e).__name__ for e in found.history or []].count("TaskCompleted") == 3
+    assert found.record.turn == 4
+    tables = bench.database.tables
+    assert not tables.work and not tables.inbox
+
+
+@pytest.mark.parametrize("slots", [1, 3, 100])
+def test_fan_out_runs_within_its_slots(slots):
+    bench = Bench({"Fan": fan}, slots=slots, max_activities=slots)
+    bench.call(StartInstance("Fan", "f1"))
+    assert bench.wait("f1").record.output == "40"
+    assert len(bench.executor.ran) == 40
+
+
+def test_events_wait_and_are_refused_when_it_is_too_late():
+    bench = Bench({"Waiting": waiting})
+    bench.call(StartInstance("Waiting", "w1"))
+    assert bench.call(RaiseEvent("w1", "go", "1")) == Done()
+    assert bench.wait("w1").record.output == "1"
+    gone = bench.call(RaiseEvent("w1", "go", "2"))
+    assert isinstance(gone, Refused) and gone.code is RefusalCode.GONE
+    missing = bench.call(RaiseEvent("nobody", "go", "2"))
+    assert isinstance(missing, Refused) and missing.code is RefusalCode.NOT_FOUND
+
+
+def test_timer_fires_once_due_and_a_cancelled_one_leaves_no_row():
+    bench = Bench({})
+    now = bench.time.now
+
+    def script(step, events):
+        if step == 0:
+            return [CreateTimer(0, now + 3_600_000_000), CreateTimer(1, now + 7_200_000_000)]
+        if step == 1:
+            assert any(isinstance(e, TimerFired) and e.timer_id == 0 for e in events)
+        return [CancelTimer(1), ScheduleTask(2, "A")] if step == 1 else [CompleteOrchestration(None)]
+
+    bench = Bench({"T": script})
+    bench.call(StartInstance("T", "t1"))
+    bench.time.advance(3000)
+    assert bench.status("t1") == "Running"
+    bench.time.advance(700)
+    assert bench.status("t1") == "Completed"
+    assert not bench.database.tables.inbox
+
+
+def test_continue_as_new_starts_the_next_generation_with_what_was_carried():
+    seen = []
+
+    def script(step, events):
+        seen.append([e.input for e in events if isinstance(e, EventRaised)])
+        if len(seen) == 1:
+            return []
+        if len(seen) == 2:
+            from perdure.model.actions import CarriedEvent
+
+            return [ContinueAsNewWith('"next"', (CarriedEvent("e", "1"), CarriedEvent("e", "2")))]
+        return [CompleteOrchestration("3")]
+
+    bench = Bench({"Eternal": script})
+    bench.call(StartInstance("Eternal", "e1"))
+    bench.time.advance(0.1)
+    bench.call(RaiseEvent("e1", "e", "1"))
+    found = bench.wait("e1")
+    assert seen[2] == ["1", "2"]
+    assert found.record.generation == 1 and found.record.input == '"next"'
+
+
+def test_child_answers_its_parent():
+    def parent(step, events):
+        return [CreateSubOrchestration(0, "Chain")] if step == 0 else [CompleteOrchestration(events[0].result)]
+
+    bench = Bench({"Parent": parent, "Chain": chain})
+    bench.call(StartInstance("Parent", "p1"))
+    assert bench.wait("p1").record.output == '"done"'
+
+
+def test_unknown_activity_fails_its_task_with_the_known_names():
+    def script(step, events):
+        if step == 0:
+            return [ScheduleTask(0, "Faill")]
+        failed = events[0]
+        assert isinstance(failed, TaskFailed)
+        return [CompleteOrchestration(failed.reason, FailureDetails("X", ""))]
+
+    bench = Bench({"S": script})
+    bench.call(StartInstance("S", "s1"))
+    output = bench.wait("s1").record.output or ""
+    assert "The function 'Faill' doesn't exist, is disabled, or is not an activity function." in output
+    assert "'A', 'B', 'Fail'" in output and "Did you mean 'Fail'?" in output
+
+
+def test_terminate_does_not_wait_for_user_code():
+    bench = Bench({"Waiting": waiting})
+    bench.executor.turn_seconds = 3600
+    bench.call(StartInstance("Waiting", "w1"))
+    assert bench.call(TerminateInstance("w1", "enough")) == Done()
+    bench.time.advance(1)
+    assert bench.status("w1") == "Terminated"
+    assert bench.wait("w1").record.output == '"enough"'
+
+
+def test_suspended_instances_keep_their_messages_until_resume():
+    bench = Bench({"Waiting": waiting})
+    bench.call(StartInstance("Waiting", "w1"))
+    assert bench.call(SuspendInstance("w1", "pause")) == Done()
+    bench.time.advance(0.1)
+    assert bench.status("w1") == "Suspended"
+    bench.call(RaiseEvent("w1", "go", "7"))
+    bench.time.advance(10)
+    assert bench.status("w1") == "Suspended"
+    again = bench.call(SuspendInstance("w1", "pause"))
+    assert isinstance(again, Refused) and again.code is RefusalCode.WRONG_STATE
+    bench.call(ResumeInstance("w1", "go on"))
+    assert bench.wait("w1").record.output == "7"
+
+
+def test_rewind_runs_the_failed_activity_again():
+    failing = [True]
+
+    def script(step, events):
+        if step == 0:
+            return [ScheduleTask(0, "Fail")]
+        if any(isinstance(e, TaskFailed) for e in events):
+            return [CompleteOrchestration("boom", FailureDetails("E", "boom"))]
+        return [CompleteOrchestration('"ok"')] if any(isinstance(e, TaskCompleted) for e in events) else []
+
+    def fail(text):
+        if failing[0]:
+            raise ValueError("boom")
+        return '"fine"'
+
+    bench = Bench({"S": script})
+    bench.executor.activities["Fail"] = fail
+    bench.call(StartInstance("S", "s1"))
+    assert bench.wait("s1").record.status.label == "Failed"
+    failing[0] = False
+    assert bench.call(RewindInstance("s1", "again")) == Done()
+    bench.time.advance(1)
+    assert bench.status("s1") == "Completed"
+
+
+def test_results_that_wait_behind_a_turn_become_rows():
+    def script(step, events):
+        if step == 0:
+            return [ScheduleTask(0, "A"), ScheduleTask(1, "A")]
+        return [] if step == 1 else [CompleteOrchestration("2")]
+
+    bench = Bench({"S": script})
+    bench.executor.hold.add("A")
+    bench.call(StartInstance("S", "s1"))
+    bench.time.advance(0.1)
+    bench.executor.turn_seconds = 5
+    first, second = bench.executor.held
+    bench.clock.soon(lambda: first[1](bench.executor.outcome(first[0])))
+    bench.time.advance(0.1)
+    bench.clock.soon(lambda: second[1](bench.executor.outcome(second[0])))
+    bench.time.advance(0.1)
+    assert len(bench.database.tables.inbox) == 1 and len(bench.database.tables.work) == 1
+    bench.executor.turn_seconds = 0
+    assert bench.wait("s1").record.output == "2"
+    assert not bench.database.tables.inbox and not bench.database.tables.work
+
+
+def test_large_fan_out_is_written_in_chunks():
+    total = 1800
+
+    def script(step, events):
+        if step == 0:
+            script.left = total
+            return [ScheduleTask(i, "A") for i in range(total)]
+        script.left -= sum(isinstance(e, TaskCompleted) for e in events)
+        return [CompleteOrchestration(str(total))] if script.left == 0 else []
+
+    bench = Bench({"S": script})
+    bench.call(StartInstance("S", "s1"))
+    assert bench.wait("s1").record.output == str(total)
+    assert len(bench.executor.ran) == total and not bench.database.tables.work
+
+
+def test_purge_of_a_running_instance_and_reuse_of_the_id():
+    bench = Bench({"Waiting": waiting})
+    bench.call(StartInstance("Waiting", "w1"))
+    refused = bench.call(StartInstance("Waiting", "w1"))
+    assert isinstance(refused, Refused) and refused.code is RefusalCode.EXISTS
+    assert bench.call(PurgeInstance("w1")) == Purged(1)
+    assert bench.status("w1") == ""
+    assert bench.call(StartInstance("Waiting", "w1")) == Started("w1")
+    bench.call(RaiseEvent("w1", "go", "1"))
+    assert bench.wait("w1").record.output == "1"
+    assert bench.call(StartInstance("Waiting", "w1")) == Started("w1")
+    assert bench.status("w1") in ("Pending", "Running")
+
+
+def test_entity_counts_signals():
+    bench = Bench({})
+    for _ in range(10):
+        assert bench.call(SignalEntityOperation("@counter@k", "add", "2")) == Done()
+    bench.time.advance(1)
+    found = bench.call(ReadEntity("@counter@k"))
+    assert found.state == "20"
+    unknown = bench.call(SignalEntityOperation("@other@k", "add"))
+    assert isinstance(unknown, Refused) and unknown.code is RefusalCode.UNKNOWN_FUNCTION
