@@ -41,7 +41,9 @@ def call_activity(
 ) -> ActivityTask[Any]:
     name = durable_name(reference, ACTIVITY_TRIGGER)
     text = input_text(value, f"call_activity({name!r})")
-    task: ActivityTask[Any] = ActivityTask(execution, name, text, expected_of(reference, expected_type, converts=converts))
+    task: ActivityTask[Any] = ActivityTask(
+        execution, name, text, expected_of(reference, expected_type, converts=converts)
+    )
     frame = _getframe(depth)
     task._origin = (frame.f_code, frame.f_lasti)
     execution.begin(task)

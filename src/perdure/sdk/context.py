@@ -13,6 +13,7 @@ from perdure.sdk import calls, determinism
 from perdure.sdk.durable_http import call_http
 from perdure.sdk.execution import Execution
 from perdure.sdk.expectation import Expectation, decode
+from perdure.sdk.retry import check_policy
 from perdure.sdk.tasks import (
     SUCCEEDED,
     AtomicTask,
@@ -26,7 +27,7 @@ from perdure.sdk.tasks import (
 from perdure.sdk.types import EntityId, FunctionContext, RetryOptions, RetryPolicy, TokenSource, scheduler_id
 
 if TYPE_CHECKING:
-    from perdure.sdk.history import HistoryEvent
+    from perdure.sdk.histories import HistoryEvent
 
 T = TypeVar("T")
 _getframe = sys._getframe
@@ -219,7 +220,7 @@ class DurableOrchestrationContext:
             instance_id,
             version,
             expected_type,
-            calls.check_policy(retry_options),
+            check_policy(retry_options),
             converts=self._converts,
         )
 

@@ -249,9 +249,7 @@ class Execution:
         self.parent_id = event.parent_id
         self.tags = event.tags
 
-    def _completed(
-        self, event: TaskCompleted | SubOrchestrationInstanceCompleted | EntityOperationCompleted
-    ) -> None:
+    def _completed(self, event: TaskCompleted | SubOrchestrationInstanceCompleted | EntityOperationCompleted) -> None:
         task = self.open.pop(event.task_scheduled_id, None)
         if task is not None:
             self._settle_with_text(task, event.result)
@@ -263,7 +261,7 @@ class Execution:
             return
         try:
             value = loads(text) if task._expected is None else decode(text, task._expected)
-        except Exception as error:  # whatever a user's from_json raises: the code that asked for the value gets it
+        except Exception as error:  # noqa: BLE001  a user's from_json may raise anything; the code that asked gets it
             settle(task, FAILED, error)
         else:
             settle(task, SUCCEEDED, value)

@@ -68,8 +68,9 @@ def not_recorded(actions: Sequence[Action], recorded: Sequence[HistoryEvent]) ->
 
 
 def _agree(action: Any, event: Any) -> bool:
-    kind = type(action)
-    if RECORDED_AS[kind] is not type(event):
+    kind: type = type(action)
+    held_as: type = type(event)
+    if RECORDED_AS[kind] is not held_as:
         return False
     if kind in _UNNUMBERED:
         return True

@@ -40,7 +40,9 @@ def _advice(value: Any, *, awaited: bool) -> str:
     if hasattr(value, "gi_frame"):
         return "A generator is run by `yield from`: write `yield from helper(context)`"
     if hasattr(value, "cr_frame"):
-        return "A coroutine cannot be yielded: make the orchestrator `async def` and await it, or call it in an activity"
+        return (
+            "A coroutine cannot be yielded: make the orchestrator `async def` and await it, or call it in an activity"
+        )
     if isinstance(value, (list, tuple, set)) and any(isinstance(item, TaskBase) for item in value):
         return "To wait for several tasks, yield context.task_all([...]) or context.task_any([...])"
     if callable(value):
@@ -84,7 +86,8 @@ def task_as_input(task: TaskBase[Any], call: str) -> OrchestratorMistake:
     """A task was passed where a value is needed: its `yield` was forgotten."""
     made = f", made at {place(*task._origin)}" if task._origin else ""
     return OrchestratorMistake(
-        f"{call} got the task of {task.describe()} as input{made}, not its result: write `yield {task.describe()}` first"
+        f"{call} got the task of {task.describe()} as input{made}, not its result: "
+        f"write `yield {task.describe()}` first"
     )
 
 

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
 
 from perdure.model.actions import SendEvent, SignalEntity
 from perdure.sdk import calls, determinism
@@ -24,7 +24,7 @@ else:
     LoggerAdapter = logging.LoggerAdapter
 
 T = TypeVar("T")
-AnyEntity = EntityId | EntityInstanceId | str if sys.version_info >= (3, 10) else Any
+AnyEntity = Union[EntityId, EntityInstanceId, str]
 _getframe = sys._getframe
 
 

@@ -29,7 +29,17 @@ class OrchestratorCode(Protocol):
 class Prepared:
     """An orchestrator function ready to be called. `dialect` is what its context and tasks follow."""
 
-    __slots__ = ("_input_type", "_mistake", "converts", "dialect", "function", "is_coroutine", "is_native", "name", "place")
+    __slots__ = (
+        "_input_type",
+        "_mistake",
+        "converts",
+        "dialect",
+        "function",
+        "is_coroutine",
+        "is_native",
+        "name",
+        "place",
+    )
 
     def __init__(self, code: OrchestratorCode, options: SdkOptions) -> None:
         self.function = code.function
@@ -71,7 +81,9 @@ class Prepared:
 def _positional(function: Any) -> tuple[int, list[str]]:
     """How many positional parameters must be given, and the names of all."""
     parameters = [
-        p for p in _parameters(function) if p.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        p
+        for p in _parameters(function)
+        if p.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     ]
     required = sum(1 for p in parameters if p.default is inspect.Parameter.empty)
     return required, [p.name for p in parameters]

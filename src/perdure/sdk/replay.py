@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from perdure.model.actions import Action, CompleteOrchestration
 from perdure.model.codec import decode_history
 from perdure.model.execution import SessionMissing, TurnDecided, TurnMismatch, TurnRequest
+from perdure.model.failure import FailureDetails
 from perdure.model.history import (
     ExecutionCompleted,
     ExecutionRewound,
@@ -59,7 +60,7 @@ class Sessions:
         if session is None or session.turn != request.base_turn or session.generation != request.generation:
             if session is not None:
                 session.close()
-            if request.history is None and not _begins(request.events):
+            if request.history is None and request.base_turn and not _begins(request.events):
                 return SessionMissing(request.n, request.generation, request.base_turn)
             prepared = self._prepare(request.name)
             if prepared is None:
@@ -200,7 +201,7 @@ def _turn(row: bytes) -> _Turn:
         if kind in DECISIONS:
             recorded.append(event)
         elif kind is OrchestratorStarted:
-            time = event.timestamp  # type: ignore[union-attr]
+            time = event.timestamp
         else:
             events.append(event)
     return time, events, recorded, False
@@ -231,7 +232,8 @@ def _unknown(request: TurnRequest) -> TurnDecided:
         f"The function '{request.name}' doesn't exist, is disabled, or is not an orchestrator function. "
         "Check the name where the instance was started, and that the app defines it"
     )
-    action = CompleteOrchestration(f"Orchestrator function '{request.name}' failed: {text}")
+    reason = f"Orchestrator function '{request.name}' failed: {text}"
+    action = CompleteOrchestration(reason, FailureDetails("LookupError", text, "builtins"))
     return TurnDecided(request.n, request.generation, request.base_turn, [action])
 
 

@@ -23,7 +23,11 @@ class RetryAbleTask(SequenceTask[Any]):
     __slots__ = ("_attempt", "_new_attempt", "_started", "error", "num_attempts", "retry_options")
 
     def __init__(
-        self, execution: Execution, policy: RetryPolicy, first: TaskBase[Any], new_attempt: Callable[[int], TaskBase[Any]]
+        self,
+        execution: Execution,
+        policy: RetryPolicy,
+        first: TaskBase[Any],
+        new_attempt: Callable[[int], TaskBase[Any]],
     ) -> None:
         self.retry_options = policy
         self.num_attempts = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -135,11 +136,9 @@ class Session:
         execution = self.execution
         if running is not None:
             execution.phase = Phase.CLOSED
-            with determinism.running(execution):
-                try:
-                    running.close()
-                except BaseException:  # noqa: BLE001  the code is being abandoned, whatever it raises concerns nobody
-                    pass
+            # the code is being abandoned: whatever it raises or yields now concerns nobody
+            with determinism.running(execution), contextlib.suppress(BaseException):
+                running.close()
         execution.phase = Phase.GONE
 
     def _start(self) -> None:
@@ -208,7 +207,7 @@ class Session:
             if isinstance(value, TaskBase):
                 raise mistakes.returned_task(value, self.prepared.name)
             self.outcome = CompleteOrchestration(dumps(value, "output"))
-        except Exception as error:  # a user's to_json may raise anything
+        except Exception as error:  # noqa: BLE001  a user's to_json may raise anything
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

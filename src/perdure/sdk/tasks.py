@@ -102,7 +102,8 @@ class TaskBase(Generic[T]):
     def parent(self) -> CompoundTask[Any] | None:
         """The compound that waits for this task (the latest of several)."""
         parent = self._parent
-        return parent[-1] if type(parent) is list else parent
+        latest: CompoundTask[Any] | None = parent[-1] if type(parent) is list else parent
+        return latest
 
     @parent.setter
     def parent(self, value: CompoundTask[Any] | None) -> None:
@@ -179,9 +180,8 @@ def settle(task: TaskBase[Any], state: TaskState, value: Any) -> None:
         done._parent = None
         if parent is None:
             continue
-        for compound in parent if type(parent) is list else (parent,):
-            if compound.child_settled(done):
-                settled.append(compound)
+        above = parent if type(parent) is list else (parent,)
+        settled += [compound for compound in above if compound.child_settled(done)]
 
 
 class AtomicTask(TaskBase[T]):
