@@ -186,12 +186,17 @@ class Console:
 
     def _write(self, parts: list[str]) -> None:
         data = memoryview("".join(parts).encode("utf-8", "backslashreplace"))
-        while data:
-            try:
-                data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:
-                # another program has made the terminal that we share non-blocking
-                time.sleep(GATHER)
-            except OSError:
-                # the reader of the output is gone: the host goes on without it
-                return
+        try:
+            while data:
+                data = data[self._write_some(data) :]
+        except OSError:
+            # the reader of the output is gone: the host goes on without it
+            return
+
+    def _write_some(self, data: memoryview) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            # another program has made the terminal that we share non-blocking
+            time.sleep(GATHER)
+            return 0

@@ -1,0 +1,128 @@
+"""The part of the webhook API that reads, signals and lists entities."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from perdure.host.api_errors import EMPTY, message, refusal
+from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
+from perdure.host.query_values import Parameters
+from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, entity_scheduler_id
+from perdure.model.operations import (
+    EntityFound,
+    Listed,
+    ListInstances,
+    Operation,
+    OperationAnswer,
+    ReadEntity,
+    Refused,
+    SignalEntityOperation,
+)
+
+_PAGE = 100
+_LARGEST_PAGE = 1000
+_EMPTY_KEY = "$"
+_ILLEGAL = frozenset("/\\#?")
+
+
+class EntityApi:
+    """Answers what comes below `entities/`."""
+
+    def __init__(self, ask: Callable[[Operation, str], Awaitable[OperationAnswer]]) -> None:
+        self._ask = ask
+
+    async def __call__(
+        self, request: Request, parameters: Parameters, hub: str, method: str, rest: list[str]
+    ) -> Response:
+        """Answer one request; `rest` is what follows `entities` in the path."""
+        rest = [part for part in rest if part]
+        match [method, *rest]:
+            case ["GET", name, key]:
+                return await self._read(hub, name, key)
+            case ["GET"]:
+                return await self._list(request, parameters, hub, None)
+            case ["GET", name]:
+                return await self._list(request, parameters, hub, name)
+            case ["POST", name, *key]:
+                operation = parameters.verbatim("op") or ""
+                return await self._signal(request, hub, name, "".join(key), operation)
+            case ["DELETE", name, *key]:
+                return await self._signal(request, hub, name, "".join(key), "delete")
+            case ["POST" | "DELETE"]:
+                return message(400, "The name of the entity is missing from the path.")
+            case _:
+                return EMPTY[404]
+
+    async def _read(self, hub: str, name: str, key: str) -> Response:
+        entity = entity_scheduler_id(name, "" if key == _EMPTY_KEY else key)
+        answer = await self._ask(ReadEntity(entity), hub)
+        if isinstance(answer, Refused):
+            return refusal(answer)
+        assert isinstance(answer, EntityFound), answer
+        if not answer.exists:
+            return EMPTY[404]
+        return Response(200, (answer.state or "null").encode("utf-8"), [JSON_TYPE])
+
+    async def _signal(self, request: Request, hub: str, name: str, key: str, operation: str) -> Response:
+        key = "" if key == _EMPTY_KEY else key
+        if any(character in _ILLEGAL or ord(character) < 32 for character in key):
+            return message(400, "Entity keys must not contain /, \\, #, ? or control characters.")
+        body = await request.body()
+        text: str | None = None
+        if body and media_type(request.headers.get("content-type")) == "application/json":
+            try:
+                text = msgspec.json.format(body, indent=-1).decode("utf-8")
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                return message(400, f"Could not parse JSON content: {error}")
+        elif body:
+            text = msgspec.json.encode(body.decode("utf-8", "replace")).decode("utf-8")
+        entity = entity_scheduler_id(name, key)
+        answer = await self._ask(SignalEntityOperation(entity, operation, text), hub)
+        if isinstance(answer, Refused):
+            # the published API answers an unknown entity name in the short shape
+            return message(400, answer.text) if refusal(answer).status == 400 else refusal(answer)
+        return EMPTY[202]
+
+    async def _list(self, request: Request, parameters: Parameters, hub: str, name: str | None) -> Response:
+        chosen = InstanceFilter(
+            kinds=(InstanceKind.ENTITY,),
+            id_prefix=None if name is None else f"@{name.lower()}@",
+        )
+        token = request.headers.get("x-ms-continuation-token") or None
+        top = min(parameters.count("top", _PAGE), _LARGEST_PAGE)
+        answer = await self._ask(ListInstances(chosen, top, token), hub)
+        if isinstance(answer, Refused):
+            return refusal(answer)
+        assert isinstance(answer, Listed), answer
+        first, last = parameters.time("lastOperationTimeFrom"), parameters.time("lastOperationTimeTo")
+        with_state = parameters.flag("fetchState", False)
+        items = [
+            entity_json(record, with_state)
+            for record in answer.items
+            if record.state is not None
+            and (first is None or record.updated >= first)
+            and (last is None or record.updated <= last)
+        ]
+        headers = [(b"x-ms-continuation-token", (answer.continuation or "").encode("latin-1"))]
+        return json_response(200, items, headers)
+
+
+def entity_json(record: InstanceRecord, with_state: bool) -> dict[str, Any]:
+    """One entity of a listing."""
+    _, name, key = record.instance_id.split("@", 2)
+    return {
+        "entityId": {"name": name, "key": key},
+        "lastOperationTime": entity_time(record.updated or record.created),
+        "state": msgspec.Raw(record.state.encode("utf-8")) if with_state and record.state is not None else None,
+    }
+
+
+def entity_time(microseconds: int) -> str:
+    """A time with its fractional seconds."""
+    from datetime import datetime, timedelta, timezone
+
+    when = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=microseconds)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

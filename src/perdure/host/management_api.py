@@ -1,0 +1,345 @@
+"""The webhook API under /runtime/webhooks/durabletask: instances and entities over HTTP (http-api.md 1 to 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from perdure.host.api_errors import (
+    EMPTY,
+    bad_argument,
+    bad_json,
+    conflict,
+    message,
+    refusal,
+)
+from perdure.host.entity_api import EntityApi
+from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
+from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
+from perdure.host.query_values import BadParameter, Parameters, status_in_any_case
+from perdure.host.status_payload import status_json
+from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
+from perdure.model.operations import (
+    Found,
+    GetInstance,
+    Listed,
+    ListInstances,
+    Operation,
+    OperationAnswer,
+    Purged,
+    PurgeInstance,
+    PurgeInstances,
+    RaiseEvent,
+    RefusalCode,
+    Refused,
+    RestartInstance,
+    ResumeInstance,
+    RewindInstance,
+    Started,
+    StartInstance,
+    SuspendInstance,
+    TerminateInstance,
+)
+
+#: asks the hub of a name; "" is the app's own
+Ask = Callable[[Operation, str], Awaitable[OperationAnswer]]
+
+CONTINUATION = b"x-ms-continuation-token"
+LARGEST_PAGE = 1000
+_PAGE = 100
+_LONGEST_ID = 256
+_WAIT_PAUSE = 0.1
+_CONTROL = {
+    "terminate": TerminateInstance,
+    "suspend": SuspendInstance,
+    "resume": ResumeInstance,
+    "rewind": RewindInstance,
+}
+_FINISHED = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED, RuntimeStatus.FAILED})
+
+
+class ManagementApi:
+    """Answers the requests below the webhook path. Malformed input never gives a 500."""
+
+    def __init__(
+        self, ask: Ask, *, task_hub: str, code: str, forwarded: bool = False, show_inputs_in_history: bool = False
+    ) -> None:
+        self._ask = ask
+        self._task_hub = task_hub
+        self._code = code
+        self._forwarded = forwarded
+        self._show_inputs = show_inputs_in_history
+        self._entities = EntityApi(ask)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request; its path begins with `WEBHOOK_PATH`."""
+        segments = request.segments()[3:]
+        parameters = Parameters(request.query())
+        hub = parameters.text("taskHub") or ""
+        try:
+            match [request.method, segments[0].lower() if segments else "", *segments[1:]]:
+                case ["GET", "instances", instance_id]:
+                    return await self._status(request, parameters, hub, instance_id)
+                case ["POST", "orchestrators", name]:
+                    return await self._start(request, parameters, hub, name, None)
+                case ["POST", "orchestrators", name, instance_id]:
+                    return await self._start(request, parameters, hub, name, instance_id)
+                case ["GET", "instances"]:
+                    return await self._list(request, parameters, hub)
+                case ["DELETE", "instances"]:
+                    return await self._purge_many(parameters, hub)
+                case ["DELETE", "instances", instance_id]:
+                    return await self._purge(hub, instance_id)
+                case ["POST", "instances", instance_id, operation]:
+                    return await self._control(request, parameters, hub, instance_id, operation.lower())
+                case ["POST", "instances", instance_id, operation, event] if operation.lower() == "raiseevent":
+                    return await self._raise_event(request, hub, instance_id, event)
+                case [method, "entities", *rest] if len(rest) <= 2:
+                    return await self._entities(request, parameters, hub, method, rest)
+                case [_, "makeprimary"]:
+                    return conflict("Cannot make current app primary. This app is not using the AppLease feature.")
+                case _:
+                    return EMPTY[404]
+        except BadParameter as error:
+            return bad_argument(str(error))
+
+    # one instance
+
+    async def _status(self, request: Request, parameters: Parameters, hub: str, instance_id: str) -> Response:
+        with_history = parameters.flag("showHistory", False)
+        answer = await self._ask(GetInstance(instance_id, with_history), hub)
+        if not isinstance(answer, Found):
+            return _unexpected(answer)
+        record = answer.record
+        body = msgspec.json.encode(
+            status_json(
+                record,
+                answer.history if with_history else None,
+                show_input=parameters.flag("showInput", True),
+                show_output=parameters.flag("showHistoryOutput", False),
+                history_inputs=self._show_inputs,
+            )
+        )
+        if not record.status.is_terminal:
+            url = f"{request.origin(self._forwarded)}{request.raw_path.decode('latin-1')}"
+            query = request.raw_query.decode("latin-1")
+            location = f"{url}?{query}" if query else url
+            return Response(202, body, [JSON_TYPE, (b"location", location.encode("latin-1")), (b"retry-after", b"5")])
+        failed = record.status is RuntimeStatus.FAILED
+        as_error = failed and parameters.flag("returnInternalServerErrorOnFailure", False)
+        return Response(500 if as_error else 200, body, [JSON_TYPE])
+
+    async def _start(
+        self, request: Request, parameters: Parameters, hub: str, name: str, instance_id: str | None
+    ) -> Response:
+        wait, pause = _waiting(parameters)
+        text, wrong = json_text(await request.body())
+        if wrong is not None:
+            return bad_json(wrong)
+        if instance_id is not None:
+            problem = instance_id_problem(instance_id)
+            if problem is not None:
+                return bad_argument(problem)
+        key = request.headers.get("idempotency-key")
+        answer = await self._ask(
+            StartInstance(
+                name,
+                instance_id or None,
+                text,
+                idempotency_key=key,
+                trace=request.headers.get("traceparent"),
+            ),
+            hub,
+        )
+        return await self._started(request, parameters, hub, answer, wait, pause)
+
+    async def _started(
+        self,
+        request: Request,
+        parameters: Parameters,
+        hub: str,
+        answer: OperationAnswer,
+        wait: float | None,
+        pause: float,
+    ) -> Response:
+        if not isinstance(answer, Started):
+            return _unexpected(answer)
+        if wait is not None:
+            record = await self._finished(answer.instance_id, hub, wait, pause)
+            if record is not None and record.status is RuntimeStatus.COMPLETED:
+                return Response(200, status_output(record), [JSON_TYPE])
+            if record is not None:
+                return json_response(200, status_json(record, None))
+        terms = LinkTerms(
+            base=request.origin(self._forwarded) + WEBHOOK_PATH,
+            task_hub=hub or self._task_hub,
+            code=parameters.text("code") or request.headers.get("x-functions-key") or self._code,
+            **({"connection": connection} if (connection := parameters.text("connection")) else {}),
+        )
+        links = management_links(terms, answer.instance_id, rewind=False)
+        if parameters.flag("returnInternalServerErrorOnFailure", False):
+            links["statusQueryGetUri"] += "&returnInternalServerErrorOnFailure=true"
+        location = links["statusQueryGetUri"].encode("ascii")
+        return json_response(202, links, [(b"location", location), (b"retry-after", b"10")])
+
+    async def _finished(self, instance_id: str, hub: str, wait: float, pause: float) -> InstanceRecord | None:
+        """The record of an instance once it has ended, None if it has not within `wait` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        while True:
+            answer = await self._ask(GetInstance(instance_id), hub)
+            if isinstance(answer, Found) and answer.record.status.is_terminal:
+                return answer.record
+            left = deadline - loop.time()
+            if left <= 0 or isinstance(answer, Refused):
+                return None
+            await asyncio.sleep(min(pause, left))
+
+    async def _raise_event(self, request: Request, hub: str, instance_id: str, event: str) -> Response:
+        problem: Response | None = None
+        body = await request.body()
+        if media_type(request.headers.get("content-type")) != "application/json":
+            problem = message(400, "Only application/json request content is supported")
+        text, wrong = json_text(body)
+        if problem is None and wrong is not None:
+            problem = bad_json(wrong)
+        if problem is not None:
+            # what the instance says comes first: 404 and 410 win over a wrong body
+            answer = await self._ask(GetInstance(instance_id), hub)
+            if not isinstance(answer, Found):
+                return _unexpected(answer)
+            return EMPTY[410] if answer.record.status.is_terminal else problem
+        return _done(await self._ask(RaiseEvent(instance_id, event, "null" if text is None else text), hub))
+
+    async def _control(
+        self, request: Request, parameters: Parameters, hub: str, instance_id: str, operation: str
+    ) -> Response:
+        if operation == "restart":
+            wait, pause = _waiting(parameters)
+            new_id = parameters.flag("restartWithNewInstanceId", True)
+            answer = await self._ask(RestartInstance(instance_id, new_id), hub)
+            if isinstance(answer, Refused) and answer.code is RefusalCode.NOT_FOUND:
+                return unknown_to_restart(instance_id)
+            return await self._started(request, parameters, hub, answer, wait, pause)
+        kind = _CONTROL.get(operation)
+        if kind is None:
+            return EMPTY[404]
+        return _done(await self._ask(kind(instance_id, parameters.verbatim("reason")), hub))
+
+    # many instances
+
+    async def _list(self, request: Request, parameters: Parameters, hub: str) -> Response:
+        top = min(parameters.count("top", _PAGE), LARGEST_PAGE)
+        token = request.headers.get(CONTINUATION.decode()) or None
+        chosen = InstanceFilter(
+            created_from=parameters.time("createdTimeFrom"),
+            created_to=parameters.time("createdTimeTo"),
+            statuses=parameters.statuses(),
+            id_prefix=parameters.text("instanceIdPrefix"),
+            name_prefix=parameters.text("namePrefix"),
+            parent_id=parameters.text("parentInstanceId"),
+        )
+        answer = await self._ask(ListInstances(chosen, top, token), hub)
+        if not isinstance(answer, Listed):
+            return _unexpected(answer)
+        show_input = parameters.flag("showInput", True)
+        items = [status_json(record, None, show_input=show_input) for record in answer.items]
+        return json_response(200, items, [(CONTINUATION, (answer.continuation or "").encode("latin-1"))])
+
+    async def _purge(self, hub: str, instance_id: str) -> Response:
+        answer = await self._ask(PurgeInstance(instance_id), hub)
+        if not isinstance(answer, Purged):
+            return _unexpected(answer)
+        return json_response(200, {"instancesDeleted": answer.instances}) if answer.instances else EMPTY[404]
+
+    async def _purge_many(self, parameters: Parameters, hub: str) -> Response:
+        created_from = parameters.time("createdTimeFrom")
+        if created_from is None:
+            return json_response(400, "Please provide value for 'createdTimeFrom' parameter.")
+        include_running = parameters.flag("includeRunning", False)
+        chosen = InstanceFilter(
+            created_from=created_from,
+            created_to=parameters.time("createdTimeTo"),
+            statuses=_statuses_to_purge(parameters, include_running),
+            kinds=(InstanceKind.ORCHESTRATION,),
+        )
+        answer = await self._ask(PurgeInstances(chosen, include_running, parameters.flag("dryRun", False)), hub)
+        if not isinstance(answer, Purged):
+            return _unexpected(answer)
+        return json_response(200, {"instancesDeleted": answer.instances}) if answer.instances else EMPTY[404]
+
+
+def _statuses_to_purge(parameters: Parameters, include_running: bool) -> tuple[int, ...]:
+    chosen: dict[int, None] = {}
+    for value in parameters.all("runtimeStatus"):
+        for part in filter(None, (piece.strip() for piece in value.split(","))):
+            status = status_in_any_case(part)
+            if status is None:
+                raise BadParameter(f"The value '{part}' of parameter 'runtimeStatus' is not a runtime status.")
+            if include_running or status in _FINISHED:
+                chosen[int(status)] = None
+    if chosen or include_running:
+        return tuple(chosen)
+    return tuple(sorted(int(status) for status in _FINISHED))
+
+
+def _waiting(parameters: Parameters) -> tuple[float | None, float]:
+    """How long a start waits for the end, and how often it looks. Raises `BadParameter`."""
+    timeout, pause = parameters.seconds("timeout"), parameters.seconds("pollingInterval")
+    if timeout is None:
+        return None, _WAIT_PAUSE
+    if pause is not None and pause > timeout:
+        raise BadParameter(f"Total timeout {timeout:g} should be bigger than retry timeout {pause:g}")
+    return timeout, max(pause, 0.01) if pause is not None else _WAIT_PAUSE
+
+
+def instance_id_problem(instance_id: str) -> str | None:
+    """Why an instance id may not be used, None when it may."""
+    if instance_id.startswith("@"):
+        return f"Instance ids must not start with '@' (received '{instance_id[:_LONGEST_ID]}')."
+    if len(instance_id) > _LONGEST_ID:
+        return f"Instance ids must not exceed {_LONGEST_ID} characters (received {len(instance_id)})."
+    if any(character in "/\\#?" or ord(character) < 32 or 127 <= ord(character) < 160 for character in instance_id):
+        return "Instance ids must not contain /, \\, #, ? or control characters."
+    return None
+
+
+def unknown_to_restart(instance_id: str) -> Response:
+    """400 for the restart of an id that nobody has; the misspelling is the published one."""
+    return json_response(
+        400,
+        {
+            "Message": "InstanceId does not match a valid orchestration instance.",
+            "ExceptionMessage": f"An orchestrastion with the instanceId {instance_id} was not found.",
+            "ExceptionType": "System.ArgumentException",
+            "StackTrace": "",
+        },
+    )
+
+
+def json_text(body: bytes) -> tuple[str | None, str | None]:
+    """The compact JSON text of a body (None for an empty one), and what is wrong with it, if anything."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        body = body[3:]
+    if not body.strip():
+        return None, None
+    try:
+        return msgspec.json.format(body, indent=-1).decode("utf-8"), None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return None, str(error) or "the JSON is nested too deeply"
+
+
+def status_output(record: InstanceRecord) -> bytes:
+    """The output of an instance as JSON."""
+    return (record.output or "null").encode("utf-8")
+
+
+def _done(answer: OperationAnswer) -> Response:
+    return refusal(answer) if isinstance(answer, Refused) else EMPTY[202]
+
+
+def _unexpected(answer: OperationAnswer) -> Response:
+    assert isinstance(answer, Refused), answer
+    return refusal(answer)
