@@ -167,7 +167,7 @@ THEMSELVES = [
 ]
 
 
-@pytest.mark.parametrize("value", THEMSELVES, ids=repr)
+@pytest.mark.parametrize("value", THEMSELVES, ids=lambda value: type(value).__name__)
 def test_value_comes_back_as_itself(value: Any) -> None:
     back = loads(dumps(value))
     assert back == value
