@@ -144,8 +144,9 @@ def _schedule_task(draft: _Draft, action: ScheduleTask) -> None:
         draft.answer(action.id, TaskFailed(action.id, unknown, None, FailureDetails("ValueError", unknown)))
         return
     late = state.cursor > 0 or len(draft.work) >= WORK_PER_TURN
-    owner = 0 if late or draft.slots <= 0 else draft.room.token
-    if owner:
+    owner = 0
+    if not late and draft.slots > 0 and draft.catalog.runs_here("activity", action.name):
+        owner = draft.room.token
         draft.slots -= 1
     item = WorkItem(
         state.n, state.generation, action.id, action.name, action.input, owner, action.attempt, state.instance_id
@@ -189,7 +190,7 @@ def _create_child(draft: _Draft, action: CreateSubOrchestration) -> None:
             created=draft.time,
             version=version,
             input=action.input,
-            owner=draft.room.token,
+            owner=draft.room.token if draft.catalog.runs_here("orchestration", action.name) else 0,
             parent_n=state.n,
             parent_generation=state.generation,
             parent_task=task,

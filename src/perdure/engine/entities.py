@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from typing import Protocol, Union
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from perdure.engine.catalog import Catalog
 from perdure.engine.decide import Decision, entity_message
 from perdure.engine.runtime_state import RuntimeState
 from perdure.model.commit_plan import Message, NewInstance, TurnPlan
@@ -165,7 +167,7 @@ def decide_batch(
     outcome: EntityDecided,
     number: int,
     token: int,
-    default_version: str,
+    catalog: Catalog,
 ) -> Decision:
     """What a batch of operations leaves behind: state, answers to callers, signals, started orchestrations."""
     messages: list[Message] = []
@@ -185,7 +187,7 @@ def decide_batch(
         numbers += 1
     creations = []
     for start in outcome.starts:
-        version = default_version if start.version is None else start.version
+        version = catalog.default_version if start.version is None else start.version
         creations.append(
             NewInstance(
                 n=numbers,
@@ -195,23 +197,14 @@ def decide_batch(
                 created=time,
                 version=version,
                 input=start.input,
-                owner=token,
+                owner=token if catalog.runs_here("orchestration", start.name) else 0,
             )
         )
         numbers += 1
-    plan = _plan(state, time, consumed, messages, -1)
-    plan = TurnPlan(
-        n=plan.n,
-        base_turn=plan.base_turn,
-        turn=plan.turn,
-        generation=plan.generation,
-        status=plan.status,
-        updated=time,
+    plan = replace(
+        _plan(state, time, consumed, messages, -1),
         state=outcome.state,
         sets_state=outcome.state != state.state,
-        first_turn=plan.first_turn,
-        consumed=consumed,
-        messages=tuple(messages),
         creations=tuple(creations),
     )
     after = _after(state, time, value=outcome.state, holder=state.lock_holder)

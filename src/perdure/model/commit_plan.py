@@ -177,6 +177,13 @@ class Purge(Struct, frozen=True):
     parent_failure: Message | None = None
 
 
+class Release(Struct, frozen=True):
+    """This host owns the instance no longer; nobody takes it before `not_before` (microseconds)."""
+
+    n: int
+    not_before: int = 0
+
+
 class CommitBatch(Struct, frozen=True):
     """One commit of the host with `token`, numbered without gaps. Every list may be empty."""
 
@@ -191,7 +198,7 @@ class CommitBatch(Struct, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     parkings: tuple[Parking, ...] = ()
     purges: tuple[Purge, ...] = ()
-    releases: tuple[int, ...] = ()
+    releases: tuple[Release, ...] = ()
 
 
 class Verdict(IntEnum):

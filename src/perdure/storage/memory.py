@@ -224,7 +224,7 @@ class MemoryStore:
         keys.update(plan.n for plan in batch.turns)
         keys.update(chunk.n for chunk in batch.chunks)
         keys.update(parking.n for parking in batch.parkings)
-        keys.update(batch.releases)
+        keys.update(release.n for release in batch.releases)
         keys.update(purge.n for purge in batch.purges if purge.n not in self.database.locks)
         for new in [*batch.creations, *(new for plan in batch.turns for new in plan.creations)]:
             keys.add(new.instance_id)

@@ -24,6 +24,7 @@ from perdure.model.commit_plan import (
     NewInstance,
     Parking,
     Purge,
+    Release,
     TurnPlan,
     TurnVerdict,
     Verdict,
@@ -193,8 +194,8 @@ class Application:
         for plan in applied:
             self._advance(plan)
         chunks = tuple(self._write_chunk(chunk) for chunk in batch.chunks)
-        for n in batch.releases:
-            self._release(n)
+        for release in batch.releases:
+            self._release(release)
         purges = tuple(self._purge(purge) for purge in batch.purges)
         creations = self._create_all([*batch.creations, *(new for plan in applied for new in plan.creations)])
         results = tuple(self._result(result) for result in batch.results)
@@ -294,10 +295,10 @@ class Application:
         self.tables.put_instance(replace(record, parked=parking.report, suspect=parking.suspect))
         return Verdict.APPLIED
 
-    def _release(self, n: int) -> None:
-        record = self.tables.instances.get(n)
+    def _release(self, release: Release) -> None:
+        record = self.tables.instances.get(release.n)
         if record is not None and record.owner == self.token:
-            self.tables.put_instance(replace(record, owner=0))
+            self.tables.put_instance(replace(record, owner=0, not_before=release.not_before or record.not_before))
 
     def _purge(self, purge: Purge) -> Verdict:
         if purge.n in self.locked:

@@ -165,7 +165,7 @@ class HubClient:
             created=hub.committer.time(),
             version=hub.options.default_version if operation.version is None else operation.version,
             input=operation.input,
-            owner=hub.token,
+            owner=hub.token if hub.dispatcher.catalog.runs_here("orchestration", operation.name) else 0,
             policy=operation.policy or hub.options.existing_policy,
             not_before=operation.start_at,
             tags=operation.tags,
@@ -175,7 +175,10 @@ class HubClient:
             if isinstance(verdict, StoreError):
                 done(_unavailable(verdict))
             elif verdict.verdict is Verdict.APPLIED:
-                hub.registry.created(new)
+                if new.owner:
+                    hub.registry.created(new)
+                else:
+                    hub.wakes.wake(0)
                 done(Started(instance_id))
             elif operation.policy is not None and operation.policy.value == "return_existing":
                 done(Started(instance_id))

@@ -16,6 +16,7 @@ from perdure.model.commit_plan import (
     NewInstance,
     Parking,
     Purge,
+    Release,
     TurnPlan,
     TurnVerdict,
     Verdict,
@@ -129,9 +130,9 @@ class Committer:
         """Record a run of an activity with the next commit; does not cause one."""
         self._waiting.append(("attempts", attempt, _ignore))
 
-    def release(self, n: int, done: Callable[[StoreError | None], None]) -> None:
+    def release(self, release: Release, done: Callable[[StoreError | None], None]) -> None:
         """Commit that this host no longer owns an instance."""
-        self._add("releases", n, done)
+        self._add("releases", release, done)
 
     def _add(self, field: str, item: object, done: Callable[[Any], None]) -> None:
         self._waiting.append((field, item, done))

@@ -41,7 +41,7 @@ class TaskHub:
         self.ownership = Ownership(
             store, clock, self.committer, self.registry, self.dispatcher, self.timers, options, told
         )
-        self._executor, self._wakes, self._telemetry = executor, wakes, told
+        self.wakes, self._executor, self._telemetry = wakes, executor, told
         self.token = 0
         self.accepting = False
         self.dispatcher.catalog = Catalog(options.names, options.default_version)

@@ -9,8 +9,9 @@ from perdure.engine import entities, lifecycle
 from perdure.engine.catalog import Catalog
 from perdure.engine.decide import Decision, Intake, Room, begin, decide
 from perdure.engine.runtime_state import at_cursor, is_stale, marked, revived, runs_code, wants_turn
+from perdure.model.actions import CompleteOrchestration
 from perdure.model.codec import decode_history
-from perdure.model.commit_plan import Parking, TurnVerdict, Verdict, WorkChunk
+from perdure.model.commit_plan import Parking, Release, TurnVerdict, Verdict, WorkChunk
 from perdure.model.execution import (
     EntityDecided,
     EntityOutcome,
@@ -21,6 +22,7 @@ from perdure.model.execution import (
     TurnOutcome,
     TurnRequest,
 )
+from perdure.model.failure import FailureDetails
 from perdure.model.history import (
     EntityLockRequested,
     EntityOperationRequested,
@@ -41,6 +43,8 @@ from perdure.taskhub.registry import Registry
 from perdure.taskhub.telemetry import Telemetry
 
 _RETRY_SECONDS = 0.1
+#: how long an instance that this host may not run is left alone by all
+_REFUSED_MICROSECONDS = 2_000_000
 #: work rows in one chunk of a large turn
 _CHUNK = 500
 
@@ -171,12 +175,29 @@ class Dispatcher:
             elif not row.seq:
                 self._activities.write_result(row, state.n)
         time = self._turn_time(instance, rows)
+        refusal = self._options.versions.refusal(state.version)
+        if refusal is not None:
+            self._wrong_version(instance, refusal)
+            return
         if state.begun and not events:
             self._commit(instance, lifecycle.skip(state, time, *_spent(rows, state.generation)))
             return
         if not state.begun:
             events.insert(0, begin(state))
         self._run(instance, time, events, [] if not state.begun else None)
+
+    def _wrong_version(self, instance: Instance, refusal: str) -> None:
+        """host-json.md 2.1: Reject leaves the instance to a host of another version, Fail ends it."""
+        if self._options.versions.fail:
+            failure = FailureDetails("VersionMismatch", refusal)
+            self._fail(instance, f"Orchestrator function '{instance.state.name}' failed: {refusal}", failure)
+            return
+        instance.give_back()
+        state = instance.state
+        self._telemetry.refused(state.instance_id, state.name, refusal)
+        self._registry.forget(instance)
+        wait = self._committer.time() + _REFUSED_MICROSECONDS
+        self._committer.release(Release(state.n, wait), lambda answer: None)
 
     def _run(self, instance: Instance, time: int, events: list[HistoryEvent], history: list[bytes] | None) -> None:
         state = instance.state
@@ -350,7 +371,25 @@ class Dispatcher:
         self._park(instance, report, drop=True)
 
     def _mismatch(self, instance: Instance, outcome: TurnMismatch) -> None:
-        self._park(instance, outcome.report, drop=True)
+        if not self._options.fail_on_mismatch:
+            self._park(instance, outcome.report, drop=True)
+            return
+        failure = FailureDetails("NonDeterministicOrchestration", outcome.report)
+        self._fail(instance, f"Orchestrator function '{instance.state.name}' failed: {outcome.report}", failure)
+
+    def _fail(self, instance: Instance, text: str, failure: FailureDetails) -> None:
+        """End an instance as failed without its code."""
+        state = instance.state
+        self._executor.drop_session(state.n)
+        events = [row.event for row in instance.taken if not is_stale(row.generation, state.generation)]
+        if not state.begun:
+            events.insert(0, begin(state))
+        failed = TurnDecided(state.n, state.generation, state.turn, [CompleteOrchestration(text, failure)])
+        consumed, done = _spent(instance.taken, state.generation)
+        room = Room(self._token, 0, instance_number(self._token, self._counter))
+        time = self._turn_time(instance, instance.taken)
+        intake = Intake(events, consumed, done)
+        self._commit(instance, decide(state, time, intake, failed, instance.timer_tasks, room, self.catalog))
 
     def _lost(self, instance: Instance, outcome: TurnOutcome | EntityOutcome) -> None:
         """A worker died under the turn: count it durably, then try again in quarantine, or park."""
@@ -469,7 +508,7 @@ class Dispatcher:
                         outcome,
                         number,
                         self._token,
-                        self.catalog.default_version,
+                        self.catalog,
                     )
                     self._counter += decision.numbers
                     self._commit(instance, decision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from perdure.engine.versions import VersionRule
 from perdure.model.operations import ExistingPolicy
 
 
@@ -16,6 +17,7 @@ class HubOptions(Struct, frozen=True):
     names: dict[str, tuple[str, ...]] = {}
     fingerprint: str = ""
     default_version: str = ""
+    versions: VersionRule = VersionRule()
     max_turns: int = 20
     max_activities: int = 20
     max_entity_batch: int = 5000

@@ -148,7 +148,7 @@ class Ownership:
                 names.setdefault(kind, []).extend(listed)
         for kind, own in self._options.names.items():
             names.setdefault(kind, []).extend(own)
-        self._dispatcher.catalog = Catalog(names, self._options.default_version)
+        self._dispatcher.catalog = Catalog(names, self._options.default_version, self._options.names)
 
     def _declare_dead(self, host: HostRow) -> None:
         token = self._token

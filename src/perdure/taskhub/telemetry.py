@@ -26,6 +26,9 @@ class Telemetry:
     def parked(self, instance_id: str, name: str, report: str) -> None:
         """An instance cannot go on with the code at hand."""
 
+    def refused(self, instance_id: str, name: str, reason: str) -> None:
+        """This host may not run an instance (its version); another host may."""
+
     def result_dropped(self, name: str, n: int, task: int) -> None:
         """An activity's result found nobody who waits for it."""
 
