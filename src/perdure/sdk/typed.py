@@ -46,7 +46,8 @@ def _raw_annotations(target: Any) -> dict[str, Any]:
         import annotationlib
 
         return dict(annotationlib.get_annotations(target, format=annotationlib.Format.FORWARDREF))
-    return dict(inspect.get_annotations(target))
+    else:  # noqa: RET505  the type checker takes what follows a version test for unreachable
+        return dict(inspect.get_annotations(target))
 
 
 def convert(value: Any, annotation: Any, where: str = "value") -> Any:
