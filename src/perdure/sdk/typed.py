@@ -99,7 +99,7 @@ def _convert_to_union(value: Any, arguments: tuple[Any, ...], where: str) -> Any
     for choice in choices:
         try:
             return convert(value, choice, where)
-        except ConversionError as error:  # noqa: PERF203
+        except ConversionError as error:
             failure = failure or error
     if failure is not None and len(choices) == 1:
         raise failure

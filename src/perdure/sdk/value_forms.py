@@ -121,7 +121,7 @@ def _by_hints(cls: type, data: dict[str, Any]) -> dict[str, Any]:
     for name, value in data.items():
         try:
             restored[name] = convert(value, hints.get(name, Any))
-        except ConversionError:  # noqa: PERF203
+        except ConversionError:
             restored[name] = value  # the annotation never held for this value; it comes back as it was
     return restored
 
