@@ -1,0 +1,89 @@
+"""Claims inside an open transaction: whose owner is dead, or nobody, belongs to who asks first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from perdure.model.commit_plan import WorkItem
+from perdure.storage.provider import InboxRow, Loaded
+from perdure.storage.sqlite.hosts import is_alive, living
+from perdure.storage.sqlite.rows import inbox_row_of, record_of, work_item_of
+from perdure.storage.sqlite.standing import Standing, json_list
+from perdure.storage.sqlite.statements import SQL
+
+#: rows of an inbox that one read returns
+INBOX_WINDOW = 256
+_FIRST = -(1 << 63)
+
+
+def claim(connection: sqlite3.Connection, hub: int, token: int, numbers: list[int]) -> list[Loaded]:
+    """Own and load these instances; those of other living hosts are left out."""
+    if not numbers or not is_alive(connection, token):
+        return []
+    others = set(living(connection, hub)) - {token}
+    rows = connection.execute(SQL.standing_by_number, (json_list(numbers), hub)).fetchall()
+    standings = {row[0]: Standing(row) for row in rows}
+    free = [n for n in dict.fromkeys(numbers) if n in standings and standings[n].owner not in others]
+    return _own(connection, hub, token, free, {n: standings[n].owner for n in free})
+
+
+def claim_ready(connection: sqlite3.Connection, hub: int, token: int, limit: int, now: int) -> list[Loaded]:
+    """Own and load what has something to do and belongs to no living host, this one included."""
+    if not is_alive(connection, token):
+        return []
+    alive = set(living(connection, hub))
+    found: dict[int, int] = {}
+    for owner in _owners_of_ready(connection, hub):
+        if owner not in alive and len(found) < limit:
+            rows = connection.execute(SQL.ready_of_owner, (hub, owner, now, limit - len(found)))
+            found.update((row[0], owner) for row in rows)
+    if len(found) < limit:
+        for _, _, n, owner, not_before in connection.execute(SQL.due, (hub, now)):
+            if owner not in alive and not_before <= now:
+                found.setdefault(n, owner)
+                if len(found) == limit:
+                    break
+    return _own(connection, hub, token, list(found), found)
+
+
+def _owners_of_ready(connection: sqlite3.Connection, hub: int) -> Iterator[int]:
+    """Who owns ready instances: a seek in the index for each, however many instances there are."""
+    owner = -1
+    while True:
+        (found,) = connection.execute(SQL.owners_of_ready, (hub, owner)).fetchone()
+        if found is None:
+            return
+        owner = found
+        yield owner
+
+
+def _own(
+    connection: sqlite3.Connection, hub: int, token: int, numbers: list[int], owners: dict[int, int]
+) -> list[Loaded]:
+    connection.executemany(SQL.own, [(token, n) for n in numbers if owners[n] != token])
+    return [load(connection, hub, n) for n in numbers]
+
+
+def load(connection: sqlite3.Connection, hub: int, n: int) -> Loaded:
+    """An instance with the first window of its inbox."""
+    record = record_of(connection, connection.execute(SQL.load, (n, hub)).fetchone())
+    rows, more = read_inbox(connection, n, _FIRST)
+    return Loaded(record, rows, more)
+
+
+def read_inbox(connection: sqlite3.Connection, n: int, after: int) -> tuple[list[InboxRow], bool]:
+    """A window of an inbox by `seq`, and whether more follows."""
+    rows = connection.execute(SQL.read_inbox, (n, after, n, after, INBOX_WINDOW + 1)).fetchall()
+    return [inbox_row_of(row) for row in rows[:INBOX_WINDOW]], len(rows) > INBOX_WINDOW
+
+
+def claim_work(
+    connection: sqlite3.Connection, hub: int, token: int, names: tuple[str, ...], limit: int, now: int
+) -> list[WorkItem]:
+    """Claim the oldest unclaimed activities among these names."""
+    if not names or not is_alive(connection, token):
+        return []
+    rows = connection.execute(SQL.unclaimed_work, (hub, now, json_list(names), limit)).fetchall()
+    connection.executemany(SQL.claim_work, [(token, *row[:3]) for row in rows])
+    return [work_item_of(row, token) for row in rows]

@@ -1,0 +1,50 @@
+"""The commit call inside an open transaction: the host row is checked, the batch applied, the answer recorded."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from perdure.model.commit_plan import CommitAnswer, CommitBatch
+from perdure.storage.provider import StoreError
+from perdure.storage.sqlite.application import Application
+from perdure.storage.sqlite.statements import SQL
+
+#: rows of `change` that are kept
+CHANGES_KEPT = 1000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode: msgspec.msgpack.Decoder[CommitAnswer] = msgspec.msgpack.Decoder(CommitAnswer)
+
+
+def commit(connection: sqlite3.Connection, hub: int, batch: CommitBatch, now: int, threshold: int) -> CommitAnswer:
+    """Apply the batch, or give the answer that is recorded for its number.
+
+    Raises `StoreError` on a number below the last one.
+    """
+    host = connection.execute(SQL.host, (batch.token,)).fetchone()
+    if host is None:
+        return CommitAnswer(batch.number, now, alive=False)
+    dead, last, answer, _ = host
+    if batch.number == last and answer is not None:
+        return _decode.decode(answer)
+    if dead:
+        return CommitAnswer(batch.number, now, alive=False)
+    if batch.number <= last:
+        raise StoreError(f"commit {batch.number} came after commit {last} of host {batch.token}")
+    (counter,) = connection.execute(SQL.counter).fetchone()
+    application = Application(connection, hub, batch, now, counter, threshold)
+    given = application.run()
+    if application.counter != counter:
+        connection.execute(SQL.set_counter, (application.counter, hub))
+    connection.execute(SQL.record_answer, (batch.number, _encode(given), batch.token))
+    changed = connection.execute(SQL.add_change, (hub, batch.token, now, application.touched)).lastrowid or 0
+    connection.execute(SQL.trim_changes, (changed - CHANGES_KEPT,))
+    return given
+
+
+def recorded(connection: sqlite3.Connection, token: int, number: int) -> CommitAnswer | None:
+    """The answer recorded for this commit number, None when it was never applied."""
+    host = connection.execute(SQL.host, (token,)).fetchone()
+    return _decode.decode(host[2]) if host is not None and host[1] == number and host[2] is not None else None

@@ -1,0 +1,95 @@
+"""Tokens: given out, kept alive, declared dead, and what the dead had claimed."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from perdure.storage.provider import HostRegistration, HostRow, Registered, StoreError
+from perdure.storage.sqlite.locks import HostLocks
+from perdure.storage.sqlite.rows import host_row_of
+from perdure.storage.sqlite.statements import SQL
+
+_FIRST = (-1, -1, -1)
+
+
+def register(
+    connection: sqlite3.Connection, hub: int, locks: HostLocks, registration: HostRegistration, now: int
+) -> Registered:
+    """A new token, whose lock file is held before any other host can see the row."""
+    bury_gone(connection, hub, locks)
+    names = msgspec.json.encode(registration.names).decode()
+    values = (hub, registration.address, registration.instance_id, names, registration.fingerprint, registration.ttl)
+    token = connection.execute(SQL.add_host, values).lastrowid or 0
+    try:
+        locks.hold(token)
+    except OSError as problem:
+        raise StoreError(f"the lock file of host {token} cannot be taken ({problem})") from problem
+    return Registered(token, hub, now)
+
+
+def bury_gone(connection: sqlite3.Connection, hub: int, locks: HostLocks) -> None:
+    """Mark hosts dead whose process has ended: the kernel freed their lock."""
+    for token in living(connection, hub):
+        if locks.is_gone(token):
+            bury(connection, token)
+
+
+def living(connection: sqlite3.Connection, hub: int) -> list[int]:
+    """The tokens that are alive."""
+    return [row[0] for row in connection.execute(SQL.living_tokens, (hub,))]
+
+
+def is_alive(connection: sqlite3.Connection, token: int) -> bool:
+    host = connection.execute(SQL.host, (token,)).fetchone()
+    return host is not None and not host[0]
+
+
+def hosts(connection: sqlite3.Connection, hub: int, locks: HostLocks) -> list[HostRow]:
+    """All hosts of the hub that are alive."""
+    bury_gone(connection, hub, locks)
+    return [host_row_of(row) for row in connection.execute(SQL.living_hosts, (hub,))]
+
+
+def beat(connection: sqlite3.Connection, token: int) -> bool:
+    """Raise the beat; False when the token is dead."""
+    return connection.execute(SQL.beat, (token,)).rowcount == 1
+
+
+def bury(connection: sqlite3.Connection, token: int) -> None:
+    """Mark a host dead."""
+    connection.execute(SQL.bury, (token,))
+
+
+def declare_dead(connection: sqlite3.Connection, token: int, seen_beat: int) -> bool:
+    """Mark a host dead if its beat still is `seen_beat`; whether it is dead now."""
+    connection.execute(SQL.bury_silent, (token, seen_beat))
+    return not is_alive(connection, token)
+
+
+class Sweep:
+    """Frees the activities that dead hosts had claimed, a window of work rows at a time."""
+
+    __slots__ = ("_after", "_dead", "_window")
+
+    def __init__(self, window: int = 2000) -> None:
+        self._window = window
+        self._after: tuple[int, int, int] = _FIRST
+        self._dead: frozenset[int] = frozenset()
+
+    def step(self, connection: sqlite3.Connection) -> bool:
+        """Free what the next window holds; whether there is more to look at."""
+        dead = frozenset(row[0] for row in connection.execute(SQL.unswept_hosts))
+        if not dead:
+            return False
+        if dead != self._dead:
+            self._dead, self._after = dead, _FIRST
+        rows = connection.execute(SQL.sweep_window, (*self._after, self._window)).fetchall()
+        connection.executemany(SQL.free_work, [row for row in rows if row[3] in dead])
+        if len(rows) == self._window:
+            self._after = rows[-1][:3]
+            return True
+        connection.executemany(SQL.mark_swept, [(token,) for token in dead])
+        self._dead = frozenset()
+        return False

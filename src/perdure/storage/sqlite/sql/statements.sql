@@ -1,0 +1,276 @@
+-- Every statement of the SQLite store, each under its name. The plans of all of them are asserted by a test.
+
+-- name: begin
+BEGIN IMMEDIATE
+
+-- name: commit
+COMMIT
+
+-- name: rollback
+ROLLBACK
+
+-- name: hub_of_name
+SELECT number FROM hub WHERE name = ?
+
+-- name: add_hub
+INSERT INTO hub (name, schema, min_reader, min_writer, counter)
+SELECT ?, max(schema), max(min_reader), max(min_writer), max(counter) FROM hub
+
+-- name: counter
+SELECT max(counter) FROM hub
+
+-- name: set_counter
+UPDATE hub SET counter = ? WHERE number = ?
+
+-- name: add_host
+INSERT INTO host (hub, address, instance_id, names, fingerprint, ttl) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: host
+SELECT dead, number, answer, beat FROM host WHERE token = ?
+
+-- name: living_hosts
+SELECT token, beat, dead, address, instance_id, names FROM host WHERE hub = ? AND dead = 0 ORDER BY token
+
+-- name: living_tokens
+SELECT token FROM host WHERE hub = ? AND dead = 0
+
+-- name: beat
+UPDATE host SET beat = beat + 1 WHERE token = ? AND dead = 0
+
+-- name: bury
+UPDATE host SET dead = 1 WHERE token = ? AND dead = 0
+
+-- name: bury_silent
+UPDATE host SET dead = 1 WHERE token = ? AND dead = 0 AND beat = ?
+
+-- name: unswept_hosts
+SELECT token FROM host WHERE dead = 1 AND swept = 0
+
+-- name: mark_swept
+UPDATE host SET swept = 1 WHERE token = ?
+
+-- name: sweep_window
+SELECT n, generation, task, owner FROM work WHERE (n, generation, task) > (?, ?, ?) ORDER BY n, generation, task LIMIT ?
+
+-- name: free_work
+UPDATE work SET owner = 0 WHERE n = ? AND generation = ? AND task = ? AND owner = ?
+
+-- name: record_answer
+UPDATE host SET beat = beat + 1, number = ?, answer = ? WHERE token = ?
+
+-- name: add_change
+INSERT INTO change (hub, host, time, instances) VALUES (?, ?, ?, ?)
+
+-- name: trim_changes
+DELETE FROM change WHERE number <= ?
+
+-- name: changes_since
+SELECT number, hub, host, instances FROM change WHERE number > ? ORDER BY number
+
+-- name: last_change
+SELECT max(number) FROM change
+
+-- name: standing_by_number
+SELECT n, id, owner, kind, turn, generation, status, cursor, parked IS NOT NULL, ready, first_turn,
+    (typeof(input) = 'integer') | (typeof(output) = 'integer') << 1
+    | (typeof(custom_status) = 'integer') << 2 | (typeof(state) = 'integer') << 3,
+    parent_n, parent_generation, parent_task
+FROM instance WHERE n IN (SELECT value FROM json_each(?)) AND hub = ?
+
+-- name: standing_by_id
+SELECT n, id, owner, kind, turn, generation, status, cursor, parked IS NOT NULL, ready, first_turn,
+    (typeof(input) = 'integer') | (typeof(output) = 'integer') << 1
+    | (typeof(custom_status) = 'integer') << 2 | (typeof(state) = 'integer') << 3,
+    parent_n, parent_generation, parent_task
+FROM instance WHERE hub = ? AND id IN (SELECT value FROM json_each(?))
+
+-- name: advance
+UPDATE instance SET turn = ?, generation = ?, status = ?, updated = ?, cursor = ?, first_turn = ?, suspect = ?,
+    lock_holder = iif(? < 0, lock_holder, ?),
+    ready = CASE WHEN ? < 2 THEN ? ELSE EXISTS (
+        SELECT 1 FROM inbox w WHERE w.n = instance.n AND w.lane = 0 AND w.control >= ? - 2) END
+WHERE n = ?
+
+-- name: advance_all
+UPDATE instance SET turn = ?, generation = ?, status = ?, updated = ?, cursor = ?, first_turn = ?, suspect = ?,
+    lock_holder = iif(? < 0, lock_holder, ?),
+    ready = CASE WHEN ? < 2 THEN ? ELSE EXISTS (
+        SELECT 1 FROM inbox w WHERE w.n = instance.n AND w.lane = 0 AND w.control >= ? - 2) END,
+    started = iif(? = 0, started, ?),
+    completed = CASE WHEN ? <> 0 THEN ? WHEN ? THEN completed ELSE 0 END,
+    output = iif(?, ?, output),
+    custom_status = iif(?, ?, custom_status),
+    state = iif(?, ?, state),
+    input = iif(?, ?, input)
+WHERE n = ?
+
+-- name: recheck
+UPDATE instance SET ready = CASE WHEN ? < 2 THEN ? ELSE EXISTS (
+    SELECT 1 FROM inbox w WHERE w.n = instance.n AND w.lane = 0 AND w.control >= ? - 2) END
+WHERE n = ?
+
+-- name: set_ready
+UPDATE instance SET ready = 1 WHERE n = ? AND ready = 0
+
+-- name: park
+UPDATE instance SET parked = ?, suspect = ? WHERE n = ?
+
+-- name: set_cursor
+UPDATE instance SET cursor = ? WHERE n = ?
+
+-- name: release
+UPDATE instance SET owner = 0 WHERE n = ? AND owner = ?
+
+-- name: own
+UPDATE instance SET owner = ? WHERE n = ?
+
+-- name: hold
+UPDATE inbox SET held = ? WHERE n = ? AND lane = 1
+
+-- name: drop_payload_input
+DELETE FROM payload WHERE number = (SELECT input FROM instance WHERE n = ? AND typeof(input) = 'integer')
+
+-- name: drop_payload_output
+DELETE FROM payload WHERE number = (SELECT output FROM instance WHERE n = ? AND typeof(output) = 'integer')
+
+-- name: drop_payload_custom_status
+DELETE FROM payload WHERE number = (SELECT custom_status FROM instance WHERE n = ? AND typeof(custom_status) = 'integer')
+
+-- name: drop_payload_state
+DELETE FROM payload WHERE number = (SELECT state FROM instance WHERE n = ? AND typeof(state) = 'integer')
+
+-- name: add_history
+INSERT INTO history (n, generation, turn, format, body, packed) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: drop_history
+DELETE FROM history WHERE n = ? AND generation < ?
+
+-- name: add_payload
+INSERT INTO payload (number, n, format, body) VALUES (?, ?, ?, ?)
+
+-- name: payload
+SELECT body FROM payload WHERE number = ?
+
+-- name: consume
+DELETE FROM inbox WHERE n = ? AND lane IN (0, 1) AND seq = ?
+
+-- name: close_inbox
+DELETE FROM inbox WHERE n = ? AND lane = 0
+
+-- name: close_all_timers
+DELETE FROM inbox WHERE n = ? AND lane = 1
+
+-- name: drop_work
+DELETE FROM work WHERE n = ? AND generation = ? AND task = ?
+
+-- name: close_work
+DELETE FROM work WHERE n = ?
+
+-- name: add_work
+INSERT OR REPLACE INTO work (n, generation, task, hub, seq, function, input, owner, attempt, suspect, not_before)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: finish_work
+DELETE FROM work WHERE n = ? AND generation = ? AND task = ? AND owner = ?
+
+-- name: return_work
+UPDATE work SET owner = 0, suspect = ?, not_before = ? WHERE n = ? AND generation = ? AND task = ? AND owner = ?
+
+-- name: add_instance
+INSERT INTO instance (n, hub, id, kind, name, version, status, owner, ready, not_before, parent_n, parent_generation,
+    parent_task, parent_id, created, updated, tags, input)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: add_message
+INSERT INTO inbox (n, lane, seq, hub, kind, control, generation, task, due, held, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: add_attempt
+INSERT OR REPLACE INTO attempt (n, generation, task, attempt, scheduled, started, finished, host, worker, failure)
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM instance WHERE n = ?)
+
+-- name: purge_inbox
+DELETE FROM inbox WHERE n = ?
+
+-- name: purge_history
+DELETE FROM history WHERE n = ?
+
+-- name: purge_work
+DELETE FROM work WHERE n = ?
+
+-- name: purge_attempts
+DELETE FROM attempt WHERE n = ?
+
+-- name: purge_payloads
+DELETE FROM payload WHERE n = ?
+
+-- name: purge_instance
+DELETE FROM instance WHERE n = ?
+
+-- name: load
+SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
+    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
+    tags, input, output, custom_status, state
+FROM instance WHERE n = ? AND hub = ?
+
+-- name: owners_of_ready
+SELECT min(owner) FROM instance WHERE hub = ? AND ready = 1 AND owner > ?
+
+-- name: ready_of_owner
+SELECT n FROM instance WHERE hub = ? AND ready = 1 AND owner = ? AND not_before <= ? ORDER BY not_before LIMIT ?
+
+-- name: due
+SELECT w.due, w.seq, w.n, i.owner, i.not_before FROM inbox w JOIN instance i ON i.n = w.n
+WHERE w.hub = ? AND w.lane = 1 AND w.held = 0 AND w.due <= ? ORDER BY w.due, w.seq
+
+-- name: read_inbox
+SELECT seq, generation, task, due, body FROM inbox WHERE n = ? AND lane = 0 AND seq > ?
+UNION ALL
+SELECT seq, generation, task, due, body FROM inbox WHERE n = ? AND lane = 1 AND seq > ?
+ORDER BY seq LIMIT ?
+
+-- name: unclaimed_work
+SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before
+FROM work w JOIN instance i ON i.n = w.n
+WHERE w.hub = ? AND w.owner = 0 AND w.not_before <= ? AND durable_key(w.function) IN (SELECT value FROM json_each(?))
+ORDER BY w.seq LIMIT ?
+
+-- name: claim_work
+UPDATE work SET owner = ? WHERE n = ? AND generation = ? AND task = ?
+
+-- name: read_history
+SELECT turn, format, body, packed FROM history WHERE n = ? AND generation = ? AND turn > ? ORDER BY turn LIMIT ?
+
+-- name: find
+SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
+    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
+    tags, input, output, custom_status, state
+FROM instance WHERE hub = ? AND id = ?
+
+-- name: get_setting
+SELECT value FROM setting WHERE hub = ? AND kind = ? AND key = ?
+
+-- name: put_setting
+INSERT INTO setting (hub, kind, key, value) VALUES (?, ?, ?, ?)
+ON CONFLICT (hub, kind, key) DO UPDATE SET value = excluded.value
+
+-- name: drop_setting
+DELETE FROM setting WHERE hub = ? AND kind = ? AND key = ?
+
+-- name: page_by_created
+SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
+    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
+    tags, input, output, custom_status, state
+FROM instance WHERE hub = ? AND (created, n) > (?, ?) AND created <= ? ORDER BY created, n
+
+-- name: page_by_status
+SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
+    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
+    tags, input, output, custom_status, state
+FROM instance WHERE hub = ? AND status = ? AND n > ? ORDER BY n
+
+-- name: page_by_id
+SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
+    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
+    tags, input, output, custom_status, state
+FROM instance WHERE hub = ? AND id >= ? AND id < ? ORDER BY id
