@@ -38,7 +38,7 @@ class LoopClock:
 class NoWakes:
     """The `Wakes` port of a host that is alone."""
 
-    def wake(self, token: int) -> None:
+    def wake(self, token: int, n: int = 0) -> None:
         """Nobody to tell."""
 
 

@@ -88,10 +88,15 @@ class TaskHub:
     def _alone(self, alone: bool) -> None:
         self.activities.alone = alone
 
-    def woken(self) -> None:
-        """Another host says that something waits here."""
-        self.ownership.scan()
-        self.activities.look()
+    def woken(self, n: int = 0) -> None:
+        """Another host says that something waits here: a message for instance `n`, or (0) anything."""
+        if not self.token:
+            return
+        if n:
+            self.registry.refresh(n)
+        else:
+            self.ownership.scan()
+            self.activities.look()
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable."""

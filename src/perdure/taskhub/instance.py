@@ -88,6 +88,10 @@ class Instance:
             self.timer_tasks.pop(row.task, None)
         return row
 
+    def known(self) -> set[int]:
+        """The rows of the store that are in memory: waiting, held back, or in the turn under way."""
+        return {row.seq for row in self.inbox} | {row.seq for row in self.taken} | self.timers.keys()
+
     def take(self, limit: int) -> list[Row]:
         """Take the waiting messages for a turn, at most `limit`; those being written stay."""
         inbox = self.inbox

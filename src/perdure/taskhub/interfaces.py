@@ -78,5 +78,6 @@ class Executor(Protocol):
 class Wakes(Protocol):
     """Tells other hosts of the hub that something waits for them. May be lost."""
 
-    def wake(self, token: int) -> None:
-        """The host with this token has messages; 0: any host."""
+    def wake(self, token: int, n: int = 0) -> None:
+        """The host with this token has a message for instance `n` (0: for whom is not said). Token 0: any host may
+        find work in the store."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from perdure.engine.runtime_state import CONTROL, from_record, new_state
 from perdure.model.commit_plan import Message, MessageVerdict, NewInstance
@@ -99,7 +99,7 @@ class Registry:
         elif owner in (self.token, 0):
             self.load(n)
         else:
-            self._wakes.wake(owner)
+            self._wakes.wake(owner, n)
 
     def _deliver_warm(self, instance: Instance, row: Row, ahead: bool) -> None:
         if instance.more_after:
@@ -127,7 +127,12 @@ class Registry:
 
     def load(self, n: int) -> None:
         """Own and load an instance unless it is warm; what arrives meanwhile is merged in."""
-        if n in self._warm or n in self._loading:
+        if n not in self._warm:
+            self.refresh(n)
+
+    def refresh(self, n: int) -> None:
+        """Load an instance, or what came to a warm one from other hosts."""
+        if n in self._loading:
             return
         self._loading[n] = []
         if not self._wanted:
@@ -160,25 +165,37 @@ class Registry:
     def adopt(self, loaded: Loaded) -> None:
         """An instance was claimed and loaded: keep it, with everything that waits for it."""
         n = loaded.record.n
-        if n in self._warm:
+        arrived = self._loading.pop(n, [])
+        warm = self._warm.get(n)
+        instance = warm or Instance(from_record(loaded.record))
+        known = instance.known() if warm is not None else frozenset()
+        if instance.more_after:
             return
-        instance = Instance(from_record(loaded.record))
-        rows = {row.seq: Row(row.seq, row.event, row.generation, row.task, row.due) for row in loaded.inbox}
-        last = max(rows, default=0)
-        for row in self._loading.pop(n, []):
-            if not loaded.more or row.seq < last:
+        rows = {
+            row.seq: Row(row.seq, row.event, row.generation, row.task, row.due)
+            for row in loaded.inbox
+            if row.seq not in known
+        }
+        last = max((row.seq for row in loaded.inbox), default=0)
+        for row in arrived:
+            if (not loaded.more or row.seq < last) and row.seq not in known:
                 rows.setdefault(row.seq, row)
         instance.more_after = last if loaded.more else 0
+        self._put(instance, rows.values())
+        if warm is None:
+            self._keep(instance)
+        if instance.phase is Phase.IDLE:
+            self.on_ready(instance)
+
+    def _put(self, instance: Instance, rows: Iterable[Row]) -> None:
+        """Add messages from the store in their order; those that are not due are held back."""
         now = self._time()
-        for seq in sorted(rows):
-            row = rows[seq]
+        for row in sorted(rows, key=lambda row: row.seq):
             if row.due > now:
                 instance.add_timer(row)
-                self._timers.add(row.due, row.seq, n)
+                self._timers.add(row.due, row.seq, instance.state.n)
             else:
                 instance.add(row)
-        self._keep(instance)
-        self.on_ready(instance)
 
     def read_more(self, instance: Instance) -> None:
         """Read the rest of an inbox that was too long for one window."""
@@ -195,14 +212,10 @@ class Registry:
             assert isinstance(answer, list)
             if len(answer) >= _WINDOW:
                 instance.more_after = answer[-1].seq
-            known = {row.seq for row in instance.inbox} | set(instance.timers) | {row.seq for row in instance.taken}
-            now = self._time()
-            rows = [Row(r.seq, r.event, r.generation, r.task, r.due) for r in answer if r.seq not in known]
-            for row in rows:
-                if row.due > now:
-                    instance.add_timer(row)
-                else:
-                    instance.add(row)
+            known = instance.known()
+            self._put(
+                instance, (Row(r.seq, r.event, r.generation, r.task, r.due) for r in answer if r.seq not in known)
+            )
             if instance.phase is Phase.IDLE:
                 self.on_ready(instance)
 

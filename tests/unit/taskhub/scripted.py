@@ -116,7 +116,7 @@ class NoWakes:
     def __init__(self) -> None:
         self.woken: list[int] = []
 
-    def wake(self, token: int) -> None:
+    def wake(self, token: int, n: int = 0) -> None:
         self.woken.append(token)
 
 
