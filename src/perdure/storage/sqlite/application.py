@@ -111,8 +111,8 @@ class Application:
         parkings = tuple(self._park(parking) for parking in batch.parkings)
         self._advance(survivors)
         chunks = tuple(self._write_chunk(chunk) for chunk in batch.chunks)
-        self._many(SQL.release, [(n, token) for n in batch.releases])
-        for n in batch.releases:
+        self._many(SQL.release, [(r.not_before, r.n, token) for r in batch.releases])
+        for n in (release.n for release in batch.releases):
             if n in known and known[n].owner == token:
                 known[n].owner = 0
         failures: list[Message] = []

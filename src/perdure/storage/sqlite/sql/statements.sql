@@ -119,7 +119,7 @@ UPDATE instance SET parked = ?, suspect = ? WHERE n = ?
 UPDATE instance SET cursor = ? WHERE n = ?
 
 -- name: release
-UPDATE instance SET owner = 0 WHERE n = ? AND owner = ?
+UPDATE instance SET owner = 0, not_before = max(not_before, ?) WHERE n = ? AND owner = ?
 
 -- name: own
 UPDATE instance SET owner = ? WHERE n = ?
