@@ -5,7 +5,7 @@ Every frame on the channel is a list of such messages (see `channel.py`). Invoca
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Union
 
 from msgspec import Struct
 
@@ -71,6 +71,7 @@ class AppIndexed(_Wire, frozen=True, tag=20):
     python: str
     fingerprint: str
     pid: int
+    threads: int = 0
 
 
 class StartWorker(_Wire, frozen=True, tag=21):
@@ -208,6 +209,7 @@ class Heartbeat(_Wire, frozen=True, tag=38):
     turn: str = ""
     turn_seconds: float = 0.0
     free_threads: int = 0
+    debugger: bool = False
 
 
 class StopWorker(_Wire, frozen=True, tag=39):
@@ -220,3 +222,58 @@ class SessionEvicted(_Wire, frozen=True, tag=40):
     """Worker to host: the session of `n` is gone (limit of sessions or idle time)."""
 
     n: int
+
+
+class AttachmentBegins(_Wire, frozen=True, tag=41):
+    """Both ways, of the channel's own: `size` bytes follow as pieces of attachment `number`."""
+
+    number: int
+    size: int
+
+
+class Attached(_Wire, frozen=True, tag=42):
+    """Both ways, of the channel's own: all of attachment `number` has been sent; it is the body of `message`."""
+
+    number: int
+    message: HttpInvocation | HttpAnswer
+
+
+class LogCredit(_Wire, frozen=True, tag=43):
+    """Host to worker: that many more characters of log lines may be sent."""
+
+    characters: int
+
+
+#: what a worker receives
+HostMessage = Union[
+    StartWorker,
+    BeginTurn,
+    BeginActivity,
+    BeginEntity,
+    DropSession,
+    CancelActivity,
+    HttpInvocation,
+    TriggerInvocation,
+    ClientReply,
+    StopWorker,
+    LogCredit,
+    AttachmentBegins,
+    Attached,
+]
+
+#: what a host receives
+WorkerMessage = Union[
+    AppIndexed,
+    TurnResult,
+    ActivityResult,
+    EntityResult,
+    HttpAnswer,
+    InvocationDone,
+    InvocationFailed,
+    ClientCall,
+    LogLine,
+    Heartbeat,
+    SessionEvicted,
+    AttachmentBegins,
+    Attached,
+]
