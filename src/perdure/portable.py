@@ -23,7 +23,8 @@ def spawn_with_channel(
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a process group of its own, with `channel` handed over.
 
-    The child gets one more argument and passes it to `open_channel`. Its standard error is a pipe. Raises OSError when it cannot be started.
+    The child gets one more argument and passes it to `open_channel`. Its standard error is a pipe.
+    Raises OSError when it cannot be started.
     """
     if sys.platform == "win32":
         child = subprocess.Popen(

@@ -61,9 +61,7 @@ def is_allowed(uri: str, patterns: list[str]) -> bool:
         if wanted == "*":
             return True
         if "://" in wanted:
-            if fnmatch.fnmatchcase(full.lower(), wanted) or fnmatch.fnmatchcase(
-                full.lower(), wanted.rstrip("/") + "/*"
-            ):
+            if any(fnmatch.fnmatchcase(full.lower(), form) for form in (wanted, wanted.rstrip("/") + "/*")):
                 return True
         elif fnmatch.fnmatchcase(host, wanted) or fnmatch.fnmatchcase(with_port, wanted):
             return True

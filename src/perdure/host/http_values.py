@@ -91,8 +91,7 @@ def _from_envelope(invocation: str, named: dict[str, Any]) -> HttpAnswer:
     body = named["body"]
     status = int(named.get("status", named.get("statuscode", 200)))
     headers = [(str(name).lower(), str(value)) for name, value in (named.get("headers") or {}).items()]
-    for cookie in named.get("cookies") or ():
-        headers.append(("set-cookie", _cookie(cookie)))
+    headers += [("set-cookie", _cookie(cookie)) for cookie in named.get("cookies") or ()]
     content = body if isinstance(body, str) else "" if body is None else json.dumps(body, indent=2, ensure_ascii=False)
     if not any(name == "content-type" for name, _ in headers):
         headers.append(_TEXT if isinstance(body, str) else ("content-type", "application/json; charset=utf-8"))

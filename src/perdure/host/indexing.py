@@ -102,7 +102,7 @@ def _load_script(app: LoadedApp, root: str, script: str) -> None:
     name = Path(script).stem
     try:
         module = importlib.import_module(name)
-    except BaseException as error:  # SystemExit at import ends the app, not the worker's report of it
+    except BaseException as error:  # noqa: BLE001 - SystemExit at import ends the app, not the worker's report of it
         app.errors.append(_import_error("", error, root, fatal=True))
         return
     found = {id(value): value for value in vars(module).values() if isinstance(value, FunctionRegister)}
@@ -121,7 +121,7 @@ def _load_script(app: LoadedApp, root: str, script: str) -> None:
     builders = list(getattr(register, "_function_builders", []))
     try:
         functions = register.get_functions()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the library objects to is the report
         app.errors.append(IndexError_("", _register_error(error, builders), fatal=True))
         return
     for function in functions:
@@ -153,7 +153,7 @@ def _load_folders(app: LoadedApp, root: str, folders: list[str]) -> None:
         except ValueError as error:
             app.errors.append(IndexError_(folder, str(error)))
             continue
-        except BaseException as error:  # one folder that does not import does not stop the others
+        except BaseException as error:  # noqa: BLE001 - one folder that does not import does not stop the others
             app.errors.append(_import_error(folder, error, root, fatal=False))
             continue
         _add(app, folder, found.bindings, found.call, found.script, found.entry_point, found.directory, found.disabled)
@@ -256,7 +256,7 @@ def location_of(function: Callable[..., Any]) -> str:
     function = getattr(function, "client_function", None) or inspect.unwrap(function)
     written: CodeType | None = getattr(function, "__code__", None)
     if written is None:
-        written = getattr(getattr(type(function), "__call__", None), "__code__", None)
+        written = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
     return f"{written.co_filename}:{written.co_firstlineno}" if written else ""
 
 

@@ -103,7 +103,7 @@ class UserFunction:
             if inspect.isawaitable(returned):
                 returned = resolve(returned)
             return self.finish(begin, returned, outputs, started, worker)
-        except BaseException as error:  # whatever user code raises is its result, sys.exit() included
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its result, sys.exit() included
             return self.fail(begin, error, started, worker)
 
     async def run_async(self, begin: Begin, worker: str) -> End:
@@ -113,7 +113,7 @@ class UserFunction:
             arguments, outputs = self.prepare(begin)
             returned = await self.call(**arguments)
             return self.finish(begin, returned, outputs, started, worker)
-        except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
+        except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
             # as above; what else ends a coroutine (GeneratorExit) belongs to the loop
             return self.fail(begin, error, started, worker)
 

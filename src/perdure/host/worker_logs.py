@@ -173,7 +173,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-        except Exception:  # a wrong format string of the user's must not end the function that logs
+        except Exception:  # noqa: BLE001 - a wrong format string of the user's must not end the function that logs
             self.handleError(record)
             return
         self._capture.say(text, record.levelno, record.name)

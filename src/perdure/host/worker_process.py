@@ -81,7 +81,7 @@ class HttpCall:
         request, started = begin.request, now()
         try:
             result = dumps(durable_http.call(request.input, self._allow))
-        except Exception as error:  # the failure of the call is its result
+        except Exception as error:  # noqa: BLE001 - the failure of the call is its result
             failure = describe(error, hide=hidden_frames())
             outcome: Any = activity_failed(request, self.name, failure, started, now(), worker)
         else:
@@ -156,7 +156,7 @@ class Worker:
         self.id = start.worker_id
         self.logs.show_replay = settings.trace_replay_events
         last_words = self.logs.install(settings.log_level)
-        faulthandler.enable(last_words)
+        faulthandler.enable(last_words, all_threads=False)
         self._begun = BegunSlots(settings.begun_file or None)
         self._begun.remove()
         client.set_transport(self.transport)
@@ -203,7 +203,7 @@ class Worker:
 
     def _prepare(self, app: LoadedApp, options: SdkOptions, settings: WorkerSettings) -> None:
         """Make everything ready to be called; what cannot be called is reported and left out."""
-        self._activities[durable_http.NAME.lower()] = HttpCall(settings.http_allow)
+        self._activities[durable_http.NAME.lower()] = HttpCall(list(settings.http_allow))
         for loaded in list(app.functions):
             indexed, code = loaded.indexed, loaded.code
             if isinstance(code, OrchestratorCode):
@@ -442,7 +442,7 @@ def _newer_name_used() -> str | None:
     """A name that exists only in SDK 2.0 and that the app touched."""
     from perdure import azure_names
 
-    return azure_names.newer_name_used()
+    return f"df.{min(azure_names.touched_2)}" if azure_names.touched_2 else None
 
 
 def _activity_key(begin: Any) -> tuple[int, int, int] | None:

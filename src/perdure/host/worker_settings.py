@@ -20,7 +20,7 @@ class WorkerSettings(Struct, frozen=True, omit_defaults=True):
     sdk: dict[str, Any] = {}
     dialect: int | str | None = None
     durable_client: str = "{}"
-    http_allow: list[str] = ["*"]
+    http_allow: tuple[str, ...] = ("*",)
     log_level: int = logging.INFO
     trace_replay_events: bool = False
     begun_file: str = ""

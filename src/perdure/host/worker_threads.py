@@ -150,7 +150,7 @@ class TurnThread:
         self.current = begin
         try:
             outcome = sessions.run(request)
-        except Exception:  # a defect of ours must park one instance, not end all turns of this worker
+        except Exception:  # noqa: BLE001 - a defect of ours must park one instance, not end all turns of this worker
             report = f"The turn could not be run because of an internal error:\n{traceback.format_exc()}"
             outcome = TurnMismatch(request.n, request.generation, request.base_turn, report)
         self.current = None
