@@ -32,7 +32,7 @@ class BegunSlots:
         finally:
             os.close(number)
 
-    def set(self, slot: int, number: int) -> None:
+    def mark(self, slot: int, number: int) -> None:
         """The thread of `slot` runs invocation `number` now; 0: none."""
         _SLOT.pack_into(self._map, slot % SLOTS * _SLOT.size, number)
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import azure.functions as func
 
@@ -140,7 +141,7 @@ def client_binding(text: str, binding: dict[str, Any]) -> str:
             return {name: swap(item) for name, item in value.items()}
         if isinstance(value, str):
             for name, new in swaps:
-                value = re.sub(rf"(?<=[?&]{name}=)[^&]*", lambda _, new=new: str(new), value)
+                value = re.sub(rf"([?&]{name}=)[^&]*", rf"\g<1>{quote(str(new))}", value)
         return value
 
     written = swap(written)

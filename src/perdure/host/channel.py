@@ -66,7 +66,7 @@ class HostChannel(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._flush()
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # type: ignore[override]
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._inbox.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:

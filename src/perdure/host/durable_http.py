@@ -102,7 +102,7 @@ def _token(source: dict[str, Any]) -> str:
     if _token_provider is not None:
         return _token_provider(source)
     try:
-        from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found, unused-ignore]
+        from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         raise ValueError(
             f"call_http was asked for a token for {source.get('resource')!r}: "

@@ -126,7 +126,7 @@ def _load_script(app: LoadedApp, root: str, script: str) -> None:
         return
     for function in functions:
         bindings = [json.loads(text) for text in function.get_raw_bindings()]
-        _add(app, function.get_function_name(), bindings, function.get_user_function(), script, "", root)
+        _add(app, str(function.get_function_name()), bindings, function.get_user_function(), script, "", root)
 
 
 def _register_error(error: Exception, builders: list[Any]) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Union
@@ -37,6 +39,7 @@ from perdure.host.messages import (
     TurnResult,
     WorkerMessage,
 )
+from perdure.host.user_errors import is_users
 from perdure.host.worker_link import Run, SupervisorOptions, WorkerLink, least_loaded
 from perdure.model.actions import CompleteOrchestration, ContinueAsNewWith
 from perdure.model.execution import (
@@ -59,6 +62,8 @@ _STABLE_SECONDS = 10.0
 _LONGEST_PAUSE = 30.0
 _QUARANTINE_IDLE_SECONDS = 60.0
 _ERROR, _WARNING = 40, 30
+
+_FRAME = re.compile(r'\s+File "([^"]+)"')
 
 CallOutcome = Union[HttpAnswer, InvocationDone, InvocationFailed]
 Reply = Callable[[OperationAnswer], None]
@@ -294,12 +299,13 @@ class Supervisor:
     def _choose(self, run: Run) -> WorkerLink:
         ready = self._ready
         if run.kind is RunKind.TURN:
-            n = run.begin.request.n
+            n: int = run.begin.request.n
             held = self._sessions.pop(n, None)
             if held is not None:
-                if held[0].is_ready:
-                    return held[0]
-                held[0].channel.send(DropSession(n))
+                link = held[0]
+                if link.is_ready:
+                    return link
+                link.channel.send(DropSession(n))
             return ready[n % len(ready)]
         if len(ready) == 1:
             return ready[0]
@@ -597,6 +603,9 @@ class Supervisor:
             link.channel.send(LogCredit(owed))
 
     def _on_line(self, link: WorkerLink, line: str) -> None:
+        frame = _FRAME.match(line)
+        if frame and not is_users(frame[1]):
+            return
         if link.app is not None or self._first.done():
             self._on_log(LogLine(_wall_clock(), _ERROR, line, category="Worker", thread=link.name))
 
@@ -614,8 +623,6 @@ def _shown(failure: FailureDetails) -> str:
 
 
 def _wall_clock() -> int:
-    import time
-
     return time.time_ns() // 1000
 
 

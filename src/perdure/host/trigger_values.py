@@ -57,9 +57,7 @@ class _Collection:
 
 def _converter(trigger: str) -> Any:
     known = {
-        name.lower(): converter
-        for name, converter in meta.get_binding_registry()._bindings.items()
-        if isinstance(name, str)
+        name.lower(): converter for name, converter in meta._ConverterMeta._bindings.items() if isinstance(name, str)
     }
     return known.get(trigger)
 

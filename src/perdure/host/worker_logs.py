@@ -67,7 +67,7 @@ def mark_threads() -> None:
         start(thread)
 
     start_marked.__wrapped__ = start  # type: ignore[attr-defined]
-    threading.Thread.start = start_marked  # type: ignore[method-assign]
+    threading.Thread.start = start_marked  # type: ignore[method-assign, assignment]
 
 
 class LogCapture:
@@ -105,7 +105,7 @@ class LogCapture:
             )
             reader.start()
         self._streams = [_LineStream(self, 1), _LineStream(self, 2)]
-        sys.stdout, sys.stderr = self._streams  # type: ignore[assignment]
+        sys.stdout, sys.stderr = self._streams
         root = logging.getLogger()
         root.addHandler(_Handler(self))
         root.setLevel(level)

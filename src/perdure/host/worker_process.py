@@ -363,7 +363,7 @@ class Worker:
         id = begin.invocation
         invocation = self.running[id] = Invocation(id, runnable.name, _instance_id(begin))
         CURRENT.set(invocation)
-        self._begun.set(slot, invocation_number(id))
+        self._begun.mark(slot, invocation_number(id))
         end = runnable.run(begin, self.id, self._resolve)
         self.logs.end_lines()
         del self.running[id]
@@ -371,7 +371,7 @@ class Worker:
             self._open.pop(key, None)
             self._dropped.discard(key)
         self.channel.send(end)
-        self._begun.set(slot, 0)
+        self._begun.mark(slot, 0)
 
     def _resolve(self, awaitable: Awaitable[Any]) -> Any:
         """Await on the loop what a plain function returned."""

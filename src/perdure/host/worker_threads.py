@@ -145,7 +145,7 @@ class TurnThread:
         request, id = begin.request, begin.invocation
         self._running[id] = invocation = Invocation(id, self._function_name(request.name), request.instance_id)
         CURRENT.set(invocation)
-        self._begun.set(0, invocation_number(id))
+        self._begun.mark(0, invocation_number(id))
         self.since = started = time.monotonic()
         self.current = begin
         try:
@@ -156,4 +156,4 @@ class TurnThread:
         self.current = None
         self._channel.post(TurnResult(id, outcome, int((time.monotonic() - started) * 1_000_000)))
         del self._running[id]
-        self._begun.set(0, 0)
+        self._begun.mark(0, 0)
