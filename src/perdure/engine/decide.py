@@ -58,12 +58,13 @@ WORK_PER_TURN = 500
 
 
 class Room(Struct, frozen=True):
-    """What the deciding host brings: its token, how many of the new activities it can start at once, and the first
-    of the instance numbers that it may give away."""
+    """What the deciding host brings: its token, how many of the new activities it can start at once, the first of the
+    instance numbers that it may give away, and whether it takes the children itself."""
 
     token: int
     slots: int
     number: int = 0
+    owns_more: bool = True
 
 
 class Intake(Struct, frozen=True):
@@ -190,7 +191,7 @@ def _create_child(draft: _Draft, action: CreateSubOrchestration) -> None:
             created=draft.time,
             version=version,
             input=action.input,
-            owner=draft.room.token if draft.catalog.runs_here("orchestration", action.name) else 0,
+            owner=draft.room.token if _takes_child(draft, action.name) else 0,
             parent_n=state.n,
             parent_generation=state.generation,
             parent_task=task,
@@ -198,6 +199,10 @@ def _create_child(draft: _Draft, action: CreateSubOrchestration) -> None:
             refusal=Message(state.n, in_use, state.generation, task),
         )
     )
+
+
+def _takes_child(draft: _Draft, name: str) -> bool:
+    return draft.room.owns_more and draft.catalog.runs_here("orchestration", name)
 
 
 def _bad_child_id(state: RuntimeState, instance_id: str) -> str | None:

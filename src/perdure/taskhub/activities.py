@@ -205,7 +205,8 @@ class Activities:
         """To the instance through memory when a turn can take it, else by a row."""
         row = Row(0, event, item.generation, item.task)
         instance = self._registry.get(item.n)
-        if instance is None or instance.state.generation != item.generation or not runs_code(instance.state):
+        generation = None if instance is None else instance.state.generation
+        if self._draining or instance is None or generation != item.generation or not runs_code(instance.state):
             self.write_result(row, item.n)
             return
         instance.add(row)

@@ -165,7 +165,7 @@ class HubClient:
             created=hub.committer.time(),
             version=hub.options.default_version if operation.version is None else operation.version,
             input=operation.input,
-            owner=hub.token if hub.dispatcher.catalog.runs_here("orchestration", operation.name) else 0,
+            owner=hub.token if self._takes(operation) else 0,
             policy=operation.policy or hub.options.existing_policy,
             not_before=operation.start_at,
             tags=operation.tags,
@@ -178,6 +178,7 @@ class HubClient:
                 if new.owner:
                     hub.registry.created(new)
                 else:
+                    hub.dispatcher.on_left_behind(new.not_before)
                     hub.wakes.wake(0)
                 done(Started(instance_id))
             elif operation.policy is not None and operation.policy.value == "return_existing":
@@ -188,6 +189,14 @@ class HubClient:
                 done(Refused(RefusalCode.EXISTS, text, label))
 
         hub.committer.create(new, created)
+
+    def _takes(self, operation: StartInstance) -> bool:
+        """Whether this host runs a new instance itself."""
+        hub = self._hub
+        later = operation.start_at > hub.committer.time()
+        return (
+            not later and hub.registry.has_room() and hub.dispatcher.catalog.runs_here("orchestration", operation.name)
+        )
 
     def _restart(self, operation: RestartInstance, done: Answer) -> None:
         def found(record: InstanceRecord | None) -> None:

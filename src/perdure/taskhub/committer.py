@@ -33,6 +33,7 @@ _JUDGED = ("turns", "chunks", "creations", "messages", "results", "parkings", "p
 _UNJUDGED = ("returns", "attempts", "releases")
 _RETRY_SECONDS = 0.05
 _RETRY_LONGEST = 2.0
+_ATTEMPT_SECONDS = 0.5
 
 Item = tuple[str, Any, Callable[[Any], None]]
 
@@ -54,7 +55,8 @@ class Committer:
         self._number = 0
         self._offset = 0
         self._retry = _RETRY_SECONDS
-        self._before: list[Callable[[], None]] = []
+        self._attempts: list[Item] = []
+        self._attempts_timer = False
         self._idle: list[Callable[[], None]] = []
         self._epoch = 0
         self.token = 0
@@ -65,13 +67,13 @@ class Committer:
         """Start under a new token; whatever waited for the old one is gone."""
         self.token, self._number, self._flying = token, 0, None
         self._epoch += 1
-        self._waiting, self._split, self._scheduled = [], [], False
+        self._waiting, self._split, self._attempts, self._scheduled = [], [], [], False
         self.observe_time(store_time)
 
     def stop(self) -> None:
         """Forget everything; nothing is committed any more."""
         self._epoch += 1
-        self.token, self._waiting, self._split, self._flying = 0, [], [], None
+        self.token, self._waiting, self._split, self._attempts, self._flying = 0, [], [], [], None
 
     def observe_time(self, store_time: int) -> None:
         """Take the store's clock as the time that counts."""
@@ -84,15 +86,11 @@ class Committer:
 
     def when_idle(self, call: Callable[[], None]) -> None:
         """Call once nothing waits and no commit is under way."""
+        self._write_attempts()
         if self._flying is None and not self._waiting and not self._split:
             self._clock.soon(call)
         else:
             self._idle.append(call)
-
-    def before_next(self, call: Callable[[], None]) -> None:
-        """Call when the next batch is about to be formed (it may add to it)."""
-        self._before.append(call)
-        self._schedule()
 
     def turn(self, plan: TurnPlan, done: Callable[[TurnVerdict | StoreError], None]) -> None:
         """Commit a turn."""
@@ -127,8 +125,18 @@ class Committer:
         self._add("returns", item, done)
 
     def attempt(self, attempt: Attempt) -> None:
-        """Record a run of an activity with the next commit; does not cause one."""
-        self._waiting.append(("attempts", attempt, _ignore))
+        """Record a run of an activity with the next commit; it causes one only when none comes for a while."""
+        self._attempts.append(("attempts", attempt, _ignore))
+        if not self._attempts_timer:
+            self._attempts_timer = True
+            self._clock.later(_ATTEMPT_SECONDS, self._write_attempts)
+
+    def _write_attempts(self) -> None:
+        self._attempts_timer = False
+        if self._attempts and self.token:
+            self._waiting += self._attempts
+            self._attempts = []
+            self._schedule()
 
     def release(self, release: Release, done: Callable[[StoreError | None], None]) -> None:
         """Commit that this host no longer owns an instance."""
@@ -148,11 +156,11 @@ class Committer:
         self._scheduled = False
         if self._flying is not None or not self.token:
             return
-        before, self._before = self._before, []
-        for call in before:
-            call()
         items = self._split.pop() if self._split else self._next_items()
         if items:
+            if self._attempts and not self._split:
+                items += self._attempts
+                self._attempts = []
             self._number += 1
             self._submit(items)
         elif not self._waiting:

@@ -50,6 +50,9 @@ class TaskHub:
         self.timers.on_due = self.registry.timer_due
         self.committer.on_dead = self._token_lost
         self.ownership.on_alone = self._alone
+        self.ownership.on_abandoned_work = self.activities.look
+        self.dispatcher.on_left_behind = self.ownership.left_behind
+        self.dispatcher.on_starved = self.ownership.starved
 
     def start(self, done: Callable[[], None]) -> None:
         """Register and go to work; `done` when a token is held."""
@@ -101,7 +104,15 @@ class TaskHub:
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable."""
         self.accepting = False
-        self.dispatcher.drain(lambda: self.activities.drain(done))
+
+        def no_more_turns() -> None:
+            for instance in self.registry.warm():
+                for row in instance.inbox:
+                    if row.seq == 0 and not row.writing:
+                        self.activities.write_result(row, instance.state.n)
+            self.activities.drain(done)
+
+        self.dispatcher.drain(no_more_turns)
 
     def end_grace(self) -> None:
         """Do not wait for running activities any longer: their claims go back."""

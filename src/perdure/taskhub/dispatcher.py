@@ -75,6 +75,10 @@ class Dispatcher:
         self._draining = False
         self._drained: Callable[[], None] | None = None
         self.catalog = Catalog({})
+        #: an instance was created that nobody owns, to be started at this time (0: now)
+        self.on_left_behind: Callable[[int], None] = lambda not_before: None
+        #: few instances wait for a turn
+        self.on_starved: Callable[[], None] = lambda: None
 
     def begin(self, token: int) -> None:
         """Start under a token with nothing under way."""
@@ -142,6 +146,7 @@ class Dispatcher:
             instance = ready.popleft()
             if instance.phase is Phase.QUEUED and self._registry.get(instance.state.n) is instance:
                 self._start(instance)
+        self.on_starved()
 
     # -- starting a turn
 
@@ -279,7 +284,7 @@ class Dispatcher:
                 Intake(events, consumed, done),
                 outcome,
                 instance.timer_tasks,
-                Room(self._token, self._activities.room(), instance_number(self._token, self._counter)),
+                self._room(),
                 self.catalog,
             )
             self._counter += decision.numbers
@@ -292,6 +297,10 @@ class Dispatcher:
             self._mismatch(instance, outcome)
         else:
             self._lost(instance, outcome)
+
+    def _room(self) -> Room:
+        number = instance_number(self._token, self._counter)
+        return Room(self._token, self._activities.room(), number, self._registry.has_room())
 
     def _commit(self, instance: Instance, decision: Decision) -> None:
         instance.phase = Phase.COMMITTING
@@ -341,6 +350,8 @@ class Dispatcher:
             if made.verdict is Verdict.APPLIED:
                 if new.owner == self._token:
                     self._registry.created(new)
+                else:
+                    self.on_left_behind(0)
             elif new.refusal is not None and made.refusal is not None:
                 self._registry.message_committed(new.refusal, made.refusal)
         self._activities.scheduled(plan.work)
@@ -364,6 +375,7 @@ class Dispatcher:
             if row.seq == 0:
                 self._activities.write_result(row, n)
         self._registry.abandon(instance)
+        self._registry.load(n)
 
     def _culprit(self, instance: Instance, error: StoreError) -> None:
         """The store refuses this turn alone: park the instance, the others go on."""
@@ -386,10 +398,9 @@ class Dispatcher:
             events.insert(0, begin(state))
         failed = TurnDecided(state.n, state.generation, state.turn, [CompleteOrchestration(text, failure)])
         consumed, done = _spent(instance.taken, state.generation)
-        room = Room(self._token, 0, instance_number(self._token, self._counter))
         time = self._turn_time(instance, instance.taken)
         intake = Intake(events, consumed, done)
-        self._commit(instance, decide(state, time, intake, failed, instance.timer_tasks, room, self.catalog))
+        self._commit(instance, decide(state, time, intake, failed, instance.timer_tasks, self._room(), self.catalog))
 
     def _lost(self, instance: Instance, outcome: TurnOutcome | EntityOutcome) -> None:
         """A worker died under the turn: count it durably, then try again in quarantine, or park."""

@@ -19,8 +19,6 @@ _RETRY_SECONDS = 0.2
 _SCAN = 200
 #: beats and looks at other hosts in one TTL
 _BEATS = 3
-#: scans are this much rarer while no other host could have left anything behind
-_ALONE_FACTOR = 10
 
 
 class Ownership:
@@ -47,6 +45,9 @@ class Ownership:
         self._ticks: list[Timer] = []
         self._scanning = False
         self._scan_again = False
+        self._left_behind = False
+        #: others may have left activities that nobody runs
+        self.on_abandoned_work: Callable[[], None] = lambda: None
         self.on_alone: Callable[[bool], None] = lambda alone: None
 
     def register(self, done: Callable[[Registered], None]) -> None:
@@ -157,20 +158,35 @@ class Ownership:
             if token == self._token and answer is True:
                 self._seen.pop(host.token, None)
                 self._others = tuple(sorted(self._seen))
+                self.on_abandoned_work()
                 self.scan()
                 self._timers.refill()
 
         self._store.declare_dead(host.token, host.beat, declared)
 
     def _scan_pause(self) -> float:
-        pause = self._options.scan_interval * (0.5 + self._clock.random())
-        return pause if self._others else pause * _ALONE_FACTOR
+        return self._options.scan_interval * (0.5 + self._clock.random())
 
     def _scan_tick(self) -> None:
         self.scan()
         if self._others:
             self._timers.refill()
+            self.on_abandoned_work()
         self._tick(self._scan_pause(), self._scan_tick)
+
+    def left_behind(self, not_before: int) -> None:
+        """An instance was created without an owner, to be started at `not_before` (0: now)."""
+        wait = not_before - self._committer.time()
+        if wait <= 0:
+            self._left_behind = True
+        elif wait < self._options.scan_interval * 1_000_000:
+            self._clock.later(wait / 1e6, self.scan)
+
+    def starved(self) -> None:
+        """This host has few instances to run: take what it left behind before."""
+        if self._left_behind:
+            self._left_behind = False
+            self.scan()
 
     def scan(self) -> None:
         """Claim what is ready and owned by nobody, until there is nothing left or enough to do here."""
@@ -190,14 +206,14 @@ class Ownership:
             for loaded in answer:
                 self._registry.adopt(loaded)
             if len(answer) >= _SCAN or self._scan_again:
-                self._scan_again = False
-                self._clock.later(0.0 if not self._busy() else 0.05, self.scan)
+                self._scan_again, self._left_behind = False, True
+                if not self._busy():
+                    self._clock.soon(self.starved)
 
         if self._busy():
-            self._scanning = False
-            self._clock.later(0.05, self.scan)
+            self._scanning, self._left_behind = False, True
             return
         self._store.claim_ready(token, _SCAN, claimed)
 
     def _busy(self) -> bool:
-        return self._dispatcher.queued > 4 * self._options.max_turns + _SCAN
+        return self._dispatcher.queued > _SCAN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from perdure.engine.runtime_state import CONTROL, from_record, new_state
 from perdure.model.commit_plan import Message, MessageVerdict, NewInstance
@@ -16,6 +17,8 @@ from perdure.taskhub.timers import TimerWindow
 _RETRY_SECONDS = 0.1
 #: rows that a store reads of an inbox at once
 _WINDOW = 1000
+#: instances looked at for one that may leave memory
+_LOOK_AT = 32
 
 
 class Registry:
@@ -53,6 +56,10 @@ class Registry:
         """All warm instances, least recently used first."""
         return list(self._warm.values())
 
+    def has_room(self) -> bool:
+        """Whether this host should own more instances; if not, new ones are left to who has room."""
+        return len(self._warm) < self._options.max_warm
+
     def touch(self, instance: Instance) -> None:
         """The instance is in use now."""
         n = instance.state.n
@@ -64,10 +71,7 @@ class Registry:
         """This host created an instance and owns it."""
         instance = Instance(new_state(new))
         self._keep(instance)
-        if new.not_before > self._time():
-            self._clock.later((new.not_before - self._time()) / 1e6, lambda: self.on_ready(instance))
-        else:
-            self.on_ready(instance)
+        self.on_ready(instance)
 
     def message_committed(self, message: Message, verdict: MessageVerdict) -> None:
         """A message is durable: hand it to its instance, here or on the host that owns it."""
@@ -229,7 +233,7 @@ class Registry:
 
     def _evict_some(self, count: int) -> None:
         victims = []
-        for instance in self._warm.values():
+        for instance in islice(self._warm.values(), count + _LOOK_AT):
             if instance.phase is Phase.IDLE and not instance.inbox and not instance.backlog:
                 victims.append(instance)
                 if len(victims) >= count:

@@ -1,6 +1,7 @@
 """Version comparison and strategies of host-json.md 2.1 and 2.10."""
 
 import pytest
+
 from perdure.engine.versions import VersionRule, compare
 
 

@@ -114,10 +114,10 @@ class NoWakes:
     """Nobody else is there."""
 
     def __init__(self) -> None:
-        self.woken: list[int] = []
+        self.woken: list[tuple[int, int]] = []
 
     def wake(self, token: int, n: int = 0) -> None:
-        self.woken.append(token)
+        self.woken.append((token, n))
 
 
 class Bench:

@@ -1,0 +1,134 @@
+"""Several hosts on one store, starting beyond memory, draining, losing the token."""
+
+from __future__ import annotations
+
+from perdure.model.actions import CompleteOrchestration, CreateTimer, ScheduleTask
+from perdure.model.history import EventRaised, TimerFired
+from perdure.model.operations import Done, GetInstance, RaiseEvent, Started, StartInstance
+from tests.unit.taskhub.scripted import Bench
+
+
+def chain(step, events):
+    return [ScheduleTask(step, "A", f'"{step}"')] if step < 3 else [CompleteOrchestration('"done"')]
+
+
+def waiting(step, events):
+    raised = [e for e in events if isinstance(e, EventRaised)]
+    return [CompleteOrchestration(raised[0].input)] if raised else []
+
+
+def test_more_instances_than_fit_in_memory_all_complete():
+    bench = Bench({"Chain": chain}, max_warm=10, max_turns=4)
+    for i in range(60):
+        assert bench.call(StartInstance("Chain", f"c{i}")) == Started(f"c{i}")
+    bench.time.advance(30)
+    assert {bench.status(f"c{i}") for i in range(60)} == {"Completed"}
+    assert len(bench.hub.registry) <= 10
+
+
+def test_a_start_for_later_waits_in_the_store():
+    bench = Bench({"Chain": chain})
+    bench.call(StartInstance("Chain", "c1", start_at=bench.time.now + 600_000_000))
+    bench.time.advance(590)
+    assert bench.status("c1") == "Pending" and len(bench.hub.registry) == 0
+    bench.time.advance(13)
+    assert bench.status("c1") == "Completed"
+
+
+def test_evicted_sleepers_are_loaded_by_their_timer_and_events():
+    def sleeper(step, events):
+        if step == 0:
+            return [CreateTimer(0, bench.time.now + 3_600_000_000)]
+        fired = any(isinstance(e, TimerFired) for e in events)
+        return [CompleteOrchestration('"fired"' if fired else '"raised"')]
+
+    bench = Bench({"Sleeper": sleeper}, warm_idle=60.0)
+    bench.call(StartInstance("Sleeper", "s1"))
+    bench.call(StartInstance("Sleeper", "s2"))
+    bench.time.advance(600)
+    assert len(bench.hub.registry) == 0
+    assert bench.call(RaiseEvent("s2", "go")) == Done()
+    bench.time.advance(1)
+    assert bench.status("s2") == "Completed"
+    bench.time.advance(3001)
+    assert bench.wait("s1").record.output == '"fired"'
+
+
+def test_drain_writes_results_and_another_host_goes_on():
+    first = Bench({"Chain": chain})
+    first.executor.hold.add("A")
+    first.call(StartInstance("Chain", "c1"))
+    first.time.advance(0.1)
+    drained, stopped = [], []
+    first.hub.drain(lambda: drained.append(1))
+    first.time.advance(0.1)
+    assert not drained
+    first.executor.release()
+    first.time.advance(0.1)
+    assert drained and len(first.database.tables.inbox) == 1
+    first.hub.stop(lambda: stopped.append(1))
+    first.time.advance(0.1)
+    assert stopped
+    second = Bench({"Chain": chain}, first.database)
+    assert second.wait("c1").record.output == '"done"'
+    assert len(second.executor.ran) == 2
+
+
+def test_instances_of_a_silent_host_go_on_elsewhere():
+    first = Bench({"Chain": chain})
+    first.executor.hold.add("A")
+    first.call(StartInstance("Chain", "c1"))
+    first.time.advance(0.1)
+    second = Bench({"Chain": chain}, first.database)
+    first.clock.stop()
+    second.time.advance(5)
+    assert second.status("c1") == "Running" and not second.executor.ran
+    assert second.wait("c1", within=12).record.output == '"done"'
+
+
+def test_a_host_declared_dead_registers_again_and_cannot_write_under_its_old_token():
+    first = Bench({"Chain": chain, "Waiting": waiting})
+    first.call(StartInstance("Waiting", "w1"))
+    second = Bench({"Chain": chain, "Waiting": waiting}, first.database)
+    old = first.hub.token
+    first.clock.pause(30)
+    second.time.advance(20)
+    assert second.call(RaiseEvent("w1", "go", "5")) == Done()
+    assert second.wait("w1").record.output == "5"
+    second.time.advance(15)
+    assert first.hub.token != old and first.hub.token > second.hub.token
+    assert first.call(StartInstance("Chain", "c1")) == Started("c1")
+    assert first.wait("c1").record.output == '"done"'
+    assert first.call(GetInstance("w1")).record.status.label == "Completed"
+
+
+def test_an_event_raised_at_another_host_reaches_the_owner():
+    first = Bench({"Waiting": waiting})
+    first.call(StartInstance("Waiting", "w1"))
+    second = Bench({"Waiting": waiting}, first.database)
+    assert second.call(RaiseEvent("w1", "go", "5")) == Done()
+    token, n = second.hub.wakes.woken[-1]
+    assert token == first.hub.token
+    first.hub.woken(n)
+    assert first.wait("w1").record.output == "5"
+
+
+def test_a_store_outage_makes_nobody_dead_and_nothing_run_twice():
+    first = Bench({"Chain": chain})
+    second = Bench({"Chain": chain}, first.database)
+    first.executor.hold.add("A")
+    first.call(StartInstance("Chain", "c1"))
+    first.time.advance(0.1)
+    tokens = first.hub.token, second.hub.token
+    from perdure.storage.memory import Fate
+
+    down = Fate(error="the store is down", answer=0.05, applied=False, lost=True)
+    first.store._fate = second.store._fate = lambda call: down
+    first.time.advance(60)
+    first.store._fate = second.store._fate = None
+    first.time.advance(3)
+    first.executor.hold.clear()
+    first.executor.release()
+    assert first.wait("c1").record.output == '"done"'
+    assert (first.hub.token, second.hub.token) == tokens
+    assert len(first.executor.ran) + len(second.executor.ran) == 3
