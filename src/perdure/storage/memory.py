@@ -96,7 +96,8 @@ class MemoryDatabase:
 class MemoryStore:
     """One host's connection to a `MemoryDatabase`; a `storage.provider.Provider`.
 
-    `clock` is the host's: answers come by it. `fate` is asked once per call, with the name of the call.
+    `clock` is the host's: answers come by it, and end with it; what the database has been asked to do it goes on to
+    do. `fate` is asked once per call, with the name of the call.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class MemoryStore:
             error = StoreError(fate.error, lost=fate.lost)
             self._clock.later(fate.answer, lambda: done(error))
         if fate.applied or not fate.error:
-            self._clock.later(fate.begin, lambda: self._begin(begin, fate, done))
+            self.database.clock.later(fate.begin, lambda: self._begin(begin, fate, done))
 
     def _begin(self, begin: Begin[T], fate: Fate | None, done: Callback[T]) -> None:
         database = self.database
@@ -128,7 +129,7 @@ class MemoryStore:
             done(_outcome(apply))
         else:
             database.locks |= keys
-            self._clock.later(fate.visible, lambda: self._visible(keys, apply, fate, done))
+            database.clock.later(fate.visible, lambda: self._visible(keys, apply, fate, done))
 
     def _visible(self, keys: frozenset[Hashable], apply: Callable[[], T], fate: Fate, done: Callback[T]) -> None:
         answer = _outcome(apply)

@@ -93,6 +93,8 @@ class Tables:
         status = record.status
         if record.parked is not None or record.not_before > now:
             return False
+        if record.cursor and not status.is_terminal:
+            return True
         wakes: tuple[type, ...] = (object,)
         if status is RuntimeStatus.SUSPENDED:
             wakes = _WAKES_SUSPENDED

@@ -1,0 +1,355 @@
+"""What the simulation runs: orchestrators, activities, and the clients that start, disturb and check them.
+
+A client is a generator: it yields operations and gets the answers, or None when the answer never came (the operation
+may then have taken effect or not). It yields numbers to sleep that many seconds. What it finds wrong it raises as
+`Violation`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from random import Random
+from typing import Any, Union
+
+from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityOutcome, ActivityRequest
+from perdure.model.failure import FailureDetails
+from perdure.model.instance import InstanceRecord, RuntimeStatus
+from perdure.model.operations import (
+    Done,
+    Found,
+    GetInstance,
+    Operation,
+    OperationAnswer,
+    Purged,
+    PurgeInstance,
+    RaiseEvent,
+    RefusalCode,
+    Refused,
+    ResumeInstance,
+    Started,
+    StartInstance,
+    SuspendInstance,
+    TerminateInstance,
+)
+from perdure.testing.program import broken, events_of, expected, program, random_program
+
+Client = Generator[Union[Operation, float], "OperationAnswer | None", None]
+Asking = Generator[Union[Operation, float], "OperationAnswer | None", Any]
+
+
+class Violation(AssertionError):
+    """An invariant does not hold; `name` says which."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name = name
+
+
+# ---------------------------------------------------------------- orchestrators
+
+
+def chain(context: Any) -> Any:
+    """Function chaining."""
+    value = context.get_input()
+    for _ in range(3):
+        value = yield context.call_activity("Echo", value)
+    return value
+
+
+def fan_out(context: Any) -> Any:
+    """Fan-out and fan-in, results in order."""
+    return (yield context.task_all([context.call_activity("Echo", k) for k in range(context.get_input())]))
+
+
+def eternal(context: Any) -> Any:
+    """Ticks with a timer, goes on as new, and leaves an activity of each generation behind."""
+    told = context.get_input()
+    tick = yield context.call_activity("Echo", told["tick"])
+    if tick != 3 * told["tick"] + 1:
+        return f"tick {told['tick']} got the result {tick} of another generation"
+    if told["tick"] == told["last"]:
+        return told["tick"]
+    both = [context.call_activity("Slow", -told["tick"]), context.call_activity("Echo", told["tick"])]
+    yield context.task_any(both)
+    yield context.create_timer(context.current_utc_datetime + timedelta(seconds=1))
+    context.continue_as_new({"tick": told["tick"] + 1, "last": told["last"]})
+    return None
+
+
+def approval(context: Any) -> Any:
+    """Human interaction with a timeout that is a day away."""
+    timeout = context.create_timer(context.current_utc_datetime + timedelta(days=1))
+    answer = context.wait_for_external_event("approve")
+    winner = yield context.task_any([answer, timeout])
+    if winner is answer:
+        timeout.cancel()
+        return answer.result
+    return "timeout"
+
+
+def collector(context: Any) -> Any:
+    """Collects events in order, over generations, until one says that it is enough."""
+    told = context.get_input() or []
+    for _ in range(2):
+        item = yield context.wait_for_external_event("item")
+        if item == "enough":
+            return told
+        told.append(item)
+    context.continue_as_new(told)
+    return None
+
+
+def parent(context: Any) -> Any:
+    """Children with ids of their own and with derived ones."""
+    count, prefix = context.get_input()
+    named = [context.call_sub_orchestrator("Chain", k, f"{prefix}-child-{k}") for k in range(count)]
+    derived = [context.call_sub_orchestrator("Chain", k) for k in range(count)]
+    return (yield context.task_all([*named, *derived]))
+
+
+ORCHESTRATORS: dict[str, Callable[[Any], Any]] = {
+    "Program": program,
+    "Broken": broken,
+    "Chain": chain,
+    "FanOut": fan_out,
+    "Eternal": eternal,
+    "Approval": approval,
+    "Collector": collector,
+    "Parent": parent,
+}
+
+
+# ---------------------------------------------------------------- activities
+
+
+def run_activity(request: ActivityRequest, now: int) -> ActivityOutcome:
+    """All activities of the workloads: what they give depends on input and attempt alone."""
+    value: Any = json.loads(request.input) if request.input is not None else None
+    key = (request.n, request.generation, request.task)
+    name = request.name.lower()
+    if name == "fail" or (name == "flaky" and request.attempt <= value[1]):
+        k = value[0] if isinstance(value, list) else value
+        failure = FailureDetails("ValueError", f"boom {k}")
+        reason = f"Activity function '{request.name}' failed:  ValueError: boom {k}"
+        return ActivityFailed(*key, reason, None, failure, now, now, "worker")
+    if name == "flaky":
+        value = value[0]
+    result = len(value) if name == "length" else 3 * value + 1
+    return ActivityCompleted(*key, json.dumps(result), now, now, "worker")
+
+
+ACTIVITIES = ("Echo", "Slow", "Fail", "Flaky", "Length")
+
+
+# ---------------------------------------------------------------- clients
+
+
+def start(name: str, instance_id: str, value: Any) -> Asking:
+    """Start until acknowledged. An id in use after an unanswered start is that start."""
+    unsure = False
+    operation = StartInstance(name, instance_id, json.dumps(value))
+    while True:
+        answer = yield operation
+        if isinstance(answer, Started):
+            return None
+        if isinstance(answer, Refused) and answer.code is RefusalCode.EXISTS:
+            if unsure:
+                return None
+            raise Violation("acknowledged means durable", f"the new id {instance_id} was refused: {answer.text}")
+        if isinstance(answer, Refused) and answer.code is not RefusalCode.UNAVAILABLE:
+            raise Violation("right answer", f"start of {name}: {answer}")
+        unsure = unsure or answer is None
+        yield 1.0
+
+
+def repeat(operation: Operation, accepted: tuple[RefusalCode, ...] = ()) -> Asking:
+    """Ask until there is an answer that counts. Returns it."""
+    while True:
+        answer = yield operation
+        if isinstance(answer, Refused):
+            if answer.code in accepted:
+                return answer
+            if answer.code is not RefusalCode.UNAVAILABLE:
+                raise Violation("right answer", f"{operation} was refused: {answer}")
+        elif answer is not None:
+            return answer
+        yield 1.0
+
+
+def finished(instance_id: str, random: Random) -> Asking:
+    """Ask for the status until the instance has ended; its record. An acknowledged start never gets lost."""
+    while True:
+        answer = yield from repeat(GetInstance(instance_id), (RefusalCode.NOT_FOUND,))
+        if isinstance(answer, Refused):
+            raise Violation("acknowledged means durable", f"{instance_id} was started and is not found")
+        if not isinstance(answer, Found):
+            raise Violation("right answer", f"status of {instance_id}: {answer}")
+        record = answer.record
+        if record.parked is not None:
+            raise Violation("replay equals live", f"{instance_id} is parked: {record.parked}")
+        if record.status.is_terminal:
+            return record
+        yield random.uniform(1, 10)
+
+
+def completed(instance_id: str, value: Any, random: Random) -> Asking:
+    """Wait for the right output."""
+    record: InstanceRecord = yield from finished(instance_id, random)
+    output = json.loads(record.output) if record.output is not None else None
+    if record.status is not RuntimeStatus.COMPLETED or output != value:
+        raise Violation(
+            "right output", f"{instance_id} ended {record.status.label} with {record.output}, expected {value}"
+        )
+
+
+def chain_client(name: str, random: Random) -> Client:
+    yield from start("Chain", name, 1)
+    yield from completed(name, 40, random)
+
+
+def fan_out_client(name: str, random: Random) -> Client:
+    count = random.choice([3, 30])
+    yield from start("FanOut", name, count)
+    yield from completed(name, [3 * k + 1 for k in range(count)], random)
+
+
+def eternal_client(name: str, random: Random) -> Client:
+    last = random.randint(2, 8)
+    yield from start("Eternal", name, {"tick": 1, "last": last})
+    yield from completed(name, last, random)
+
+
+def approval_client(name: str, random: Random) -> Client:
+    yield from start("Approval", name, None)
+    yield random.uniform(0, 30)
+    yield from repeat(RaiseEvent(name, "approve", '"yes"'), (RefusalCode.GONE,))
+    yield from completed(name, "yes", random)
+
+
+def parent_client(name: str, random: Random) -> Client:
+    count = random.randint(1, 3)
+    yield from start("Parent", name, [count, name])
+    yield from completed(name, [27 * k + 13 for k in range(count)] * 2, random)
+
+
+def program_client(name: str, random: Random) -> Client:
+    steps = random_program(random)
+    yield from start("Program", name, {"steps": steps, "done": []})
+    events = list(events_of(steps))
+    random.shuffle(events)
+    for event, value in events:
+        yield random.uniform(0, 5)
+        yield from repeat(RaiseEvent(name, event, json.dumps(value)), (RefusalCode.GONE,))
+    yield from completed(name, expected(steps), random)
+
+
+def singleton_client(name: str, random: Random) -> Client:
+    """The same id again and again: each start over the finished one is a new instance."""
+    for turn in range(random.randint(2, 4)):
+        yield from start("Chain", name, turn)
+        record: InstanceRecord = yield from finished(name, random)
+        if record.input == json.dumps(turn):
+            yield from completed(name, 27 * turn + 13, random)
+        else:
+            raise Violation("acknowledged means durable", f"{name} has the input {record.input} of an earlier start")
+
+
+def collector_client(name: str, random: Random) -> Client:
+    """Events in order: those acknowledged arrive once, in the order sent; those unanswered at most once."""
+    yield from start("Collector", name, [])
+    acknowledged: list[int] = []
+    for item in range(random.randint(3, 15)):
+        answer = yield RaiseEvent(name, "item", json.dumps(item))
+        if isinstance(answer, Done):
+            acknowledged.append(item)
+        elif isinstance(answer, Refused) and answer.code is not RefusalCode.UNAVAILABLE:
+            raise Violation("right answer", f"event to {name}: {answer}")
+        yield random.choice([0.0, 0.0, 2.0])
+    while not isinstance((yield RaiseEvent(name, "item", '"enough"')), (Done, Refused)):
+        yield 1.0
+    record: InstanceRecord = yield from ended_by(name, [RaiseEvent(name, "item", '"enough"')], random)
+    got = json.loads(record.output or "null")
+    if record.status is not RuntimeStatus.COMPLETED or not isinstance(got, list):
+        raise Violation("right output", f"{name} ended {record.status.label} with {record.output}")
+    if len(set(got)) != len(got):
+        raise Violation("messages take effect once", f"{name} got {got}")
+    if [item for item in got if item in acknowledged] != acknowledged:
+        raise Violation("order per sender", f"{name} got {got}, acknowledged were {acknowledged}")
+
+
+def ended_by(name: str, operations: list[Operation], random: Random) -> Asking:
+    """Ask for these operations again and again until the instance has ended; its record."""
+    while True:
+        answer = yield from repeat(GetInstance(name), (RefusalCode.NOT_FOUND,))
+        if isinstance(answer, Found) and answer.record.status.is_terminal:
+            return answer.record
+        if isinstance(answer, Refused):
+            raise Violation("acknowledged means durable", f"{name} was started and is not found")
+        yield random.uniform(1, 10)
+        for operation in operations:
+            _ = yield operation
+
+
+def suspend_client(name: str, random: Random) -> Client:
+    """Suspended instances stand still and then go on with everything that waited."""
+    yield from start("Collector", name, [])
+    refusals = (RefusalCode.GONE, RefusalCode.WRONG_STATE)
+    sent: list[int] = []
+    for item in range(3):
+        yield from repeat(SuspendInstance(name, "wait"), refusals)
+        if isinstance((yield RaiseEvent(name, "item", json.dumps(item))), Done):
+            sent.append(item)
+        yield random.uniform(0, 5)
+        yield from repeat(ResumeInstance(name, "go on"), refusals)
+    # a suspension that was not answered may come late
+    last: list[Operation] = [ResumeInstance(name, "go on"), RaiseEvent(name, "item", '"enough"')]
+    record: InstanceRecord = yield from ended_by(name, last, random)
+    got = json.loads(record.output or "null")
+    if record.status is not RuntimeStatus.COMPLETED or [item for item in got if item in sent] != sent:
+        raise Violation("right output", f"{name} ended {record.status.label} with {record.output}, sent were {sent}")
+
+
+def terminate_client(name: str, random: Random) -> Client:
+    """Terminated instances end, children too, and leave nothing that runs."""
+    kind, value = random.choice([("Approval", None), ("Eternal", {"tick": 1, "last": 500}), ("Parent", [2, name])])
+    yield from start(kind, name, value)
+    yield random.uniform(0, 20)
+    yield from repeat(TerminateInstance(name, "enough"), (RefusalCode.GONE,))
+    record: InstanceRecord = yield from finished(name, random)
+    if record.status not in (RuntimeStatus.TERMINATED, RuntimeStatus.COMPLETED):
+        raise Violation("right output", f"{name} ended {record.status.label} with {record.output}")
+    if kind != "Parent" and record.status is not RuntimeStatus.TERMINATED:
+        raise Violation("acknowledged means durable", f"the termination of {name} was forgotten")
+
+
+def purge_client(name: str, random: Random) -> Client:
+    """A purged instance is gone, and its id is free."""
+    yield from start("Chain", name, 5)
+    yield from completed(name, 148, random)
+    answer = yield PurgeInstance(name)
+    if answer is None or isinstance(answer, Refused):
+        return  # it may still come, and then meet whatever has the id
+    if not isinstance(answer, Purged) or answer.instances != 1:
+        raise Violation("right answer", f"purge of {name}: {answer}")
+    answer = yield from repeat(GetInstance(name), (RefusalCode.NOT_FOUND,))
+    if not isinstance(answer, Refused):
+        raise Violation("acknowledged means durable", f"{name} was purged and is found: {answer}")
+    yield from start("Chain", name, 6)
+    yield from completed(name, 175, random)
+
+
+CLIENTS: dict[str, Callable[[str, Random], Client]] = {
+    "chain": chain_client,
+    "fan-out": fan_out_client,
+    "eternal": eternal_client,
+    "approval": approval_client,
+    "parent": parent_client,
+    "program": program_client,
+    "singleton": singleton_client,
+    "collector": collector_client,
+    "suspend": suspend_client,
+    "terminate": terminate_client,
+    "purge": purge_client,
+}
