@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
-from perdure.storage.memory_tables import Application, HostState, Tables, messages_of, replaces
+from perdure.storage.memory_tables import Application, HostState, Tables, is_unstarted, messages_of, replaces
 from perdure.storage.provider import (
     Callback,
     DueTimer,
@@ -30,6 +30,8 @@ from perdure.storage.provider import (
 
 T = TypeVar("T")
 Begin = Callable[[], "tuple[frozenset[Hashable], Callable[[], T]]"]
+#: waiting messages that one read lists
+WAITING_WINDOW = 4096
 _NONE: frozenset[Hashable] = frozenset()
 
 
@@ -289,6 +291,16 @@ class MemoryStore:
             return frozenset(chosen), apply
 
         self._transact(call, begin, done)
+
+    def waiting(self, token: int, done: Callback[list[tuple[int, int]]]) -> None:
+        def read() -> list[tuple[int, int]]:
+            tables, now = self._tables, self.database.clock.now()
+            own = [record for record in tables.ready(now) if record.owner == token]
+            rows = [(0, record.n) for record in own if is_unstarted(record)]
+            rows += [(seq, r.n) for r in own for seq, row in tables.inbox.get(r.n, {}).items() if row.due <= now]
+            return [(n, seq) for seq, n in sorted(rows)[:WAITING_WINDOW]]
+
+        self._read("waiting", read, done)
 
     def read_inbox(self, n: int, after: int, done: Callback[list[InboxRow]]) -> None:
         self._read("read_inbox", lambda: self._tables.inbox_rows(n, after), done)

@@ -32,7 +32,7 @@ from perdure.model.commit_plan import (
     WorkItem,
     WorkReturn,
 )
-from perdure.model.history import ExecutionResumed, ExecutionRewound, ExecutionTerminated
+from perdure.model.history import ExecutionResumed, ExecutionRewound, ExecutionSuspended, ExecutionTerminated
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import ExistingPolicy
 from perdure.storage.provider import HostRegistration, InboxRow, Loaded
@@ -43,7 +43,7 @@ INBOX_WINDOW = 256
 WorkKey = tuple[int, int, int]
 
 #: messages that move an instance whose code may not run: the others wait until it may
-_WAKES_SUSPENDED = (ExecutionResumed, ExecutionTerminated, ExecutionRewound)
+_WAKES_SUSPENDED = (ExecutionSuspended, ExecutionResumed, ExecutionTerminated, ExecutionRewound)
 _WAKES_FAILED = (ExecutionRewound,)
 
 
@@ -91,15 +91,13 @@ class Tables:
     def is_ready(self, record: InstanceRecord, now: int) -> bool:
         """Whether a host that owned the instance would find something to do."""
         status = record.status
-        if record.parked is not None or record.not_before > now:
+        if record.not_before > now:
             return False
-        if record.cursor and not status.is_terminal:
-            return True
         wakes: tuple[type, ...] = (object,)
-        if status is RuntimeStatus.SUSPENDED:
-            wakes = _WAKES_SUSPENDED
-        elif status.is_terminal:
+        if status.is_terminal:
             wakes = _WAKES_FAILED
+        elif status is RuntimeStatus.SUSPENDED or record.parked is not None:
+            wakes = _WAKES_SUSPENDED
         elif is_unstarted(record):
             return True
         rows = self.inbox.get(record.n, {}).values()

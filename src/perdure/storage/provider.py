@@ -120,6 +120,12 @@ class Provider(Protocol):
         """Own and load instances with something to do (waiting messages, due timers, pending starts, unfinished
         chunks of work) that no live host owns and that are neither parked nor held back by `not_before`."""
 
+    def waiting(self, token: int, done: Callback[list[tuple[int, int]]]) -> None:
+        """What waits for instances that this host owns and that could take it (not parked, not suspended): number and
+        `seq` of each message that is due, by `seq`, and (number, 0) where there is something to do without a message;
+        at most some thousands. This is how a host learns of messages that other hosts sent, and of claims whose
+        answer it never got. Commits that are not yet visible are missing, whatever their `seq`."""
+
     def read_inbox(self, n: int, after: int, done: Callback[list[InboxRow]]) -> None:
         """Further inbox rows of an instance, by `seq`."""
 
@@ -132,7 +138,8 @@ class Provider(Protocol):
         Those of suspended, parked and finished instances are left out: they lie in the inbox when these go on."""
 
     def claim_work(self, token: int, names: tuple[str, ...], limit: int, done: Callback[list[WorkItem]]) -> None:
-        """Claim activities that no live host has claimed, oldest first; `names` in lower case."""
+        """Claim activities that no live host has claimed, oldest first; `names` in lower case. A `StoreError` means
+        that nothing is claimed: a provider that lost the answer undoes the claim or finds it again."""
 
     def find(self, instance_ids: list[str], done: Callback[list[InstanceRecord]]) -> None:
         """The instances with these ids that exist."""

@@ -248,6 +248,8 @@ class Activities:
                 self._telemetry.result_dropped("", n, row.task)
                 if instance is not None and waits:
                     instance.inbox.remove(row)
+            elif instance is not None and waits and verdict.seq in instance.loaded:
+                instance.inbox.remove(row)
             elif instance is not None and waits:
                 row.seq = verdict.seq
                 if instance.phase is Phase.IDLE:

@@ -89,7 +89,7 @@ class TaskHub:
         self.start(lambda: None)
 
     def _alone(self, alone: bool) -> None:
-        self.activities.alone = alone
+        self.activities.alone = self.registry.alone = alone
 
     def woken(self, n: int = 0) -> None:
         """Another host says that something waits here: a message for instance `n`, or (0) anything."""
@@ -98,6 +98,7 @@ class TaskHub:
         if n:
             self.registry.refresh(n)
         else:
+            self.registry.look()
             self.ownership.scan()
             self.activities.look()
 

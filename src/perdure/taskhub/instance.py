@@ -41,6 +41,7 @@ class Instance:
         "backlog",
         "controls",
         "inbox",
+        "loaded",
         "more_after",
         "phase",
         "rewinding",
@@ -63,6 +64,8 @@ class Instance:
         self.timer_tasks: dict[int, int] = {}
         self.backlog: deque[WorkItem] = deque()
         self.more_after = 0
+        #: messages that came by reading: should their sender here bring them too, they are known
+        self.loaded: set[int] = set()
         self.rewinding: Rewinding | None = None
         self.used = 0.0
 
@@ -74,6 +77,11 @@ class Instance:
             self.inbox.appendleft(row)
         else:
             self.inbox.append(row)
+
+    def known(self) -> set[int]:
+        """The numbers of all messages that are in memory or have been."""
+        rows = {row.seq for row in self.inbox}
+        return rows.union(self.loaded, self.timers, (row.seq for row in self.taken))
 
     def add_timer(self, row: Row) -> None:
         """Remember a message that is held back until it is due."""
@@ -87,10 +95,6 @@ class Instance:
         if row is not None and row.task >= 0:
             self.timer_tasks.pop(row.task, None)
         return row
-
-    def known(self) -> set[int]:
-        """The rows of the store that are in memory: waiting, held back, or in the turn under way."""
-        return {row.seq for row in self.inbox} | {row.seq for row in self.taken} | self.timers.keys()
 
     def take(self, limit: int) -> list[Row]:
         """Take the waiting messages for a turn, at most `limit`; those being written stay."""

@@ -169,6 +169,7 @@ class Ownership:
 
     def _scan_tick(self) -> None:
         self.scan()
+        self._registry.look()
         if self._others:
             self._timers.refill()
             self.on_abandoned_work()
@@ -203,8 +204,7 @@ class Ownership:
             if isinstance(answer, StoreError):
                 self._telemetry.store_failed(str(answer))
                 return
-            for loaded in answer:
-                self._registry.adopt(loaded)
+            self._registry.adopt_all(answer)
             if len(answer) >= _SCAN or self._scan_again:
                 self._scan_again, self._left_behind = False, True
                 if not self._busy():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 
 from perdure.engine.runtime_state import CONTROL, from_record, new_state
@@ -15,6 +15,8 @@ from perdure.taskhub.timers import TimerWindow
 
 #: how often a failed load is tried again, in seconds
 _RETRY_SECONDS = 0.1
+#: how soon an instance that moved on while it was read is read again, in seconds
+_REFRESH_SECONDS = 0.01
 #: rows that a store reads of an inbox at once
 _WINDOW = 1000
 #: instances looked at for one that may leave memory
@@ -35,6 +37,10 @@ class Registry:
         self._warm: dict[int, Instance] = {}
         self._loading: dict[int, list[Row]] = {}
         self._wanted: list[int] = []
+        self._looks: list[Callable[[], None]] = []
+        self._looking = False
+        #: no other host could have sent anything
+        self.alone = True
         self._time: Callable[[], int] = lambda: 0
         self.token = 0
         self.on_ready: Callable[[Instance], None] = lambda instance: None
@@ -43,6 +49,7 @@ class Registry:
     def begin(self, token: int, time: Callable[[], int]) -> None:
         """Start empty under a token; `time` is the store's clock."""
         self._warm, self._loading, self._wanted = {}, {}, []
+        self._looks, self._looking = [], False
         self.token, self._time = token, time
 
     def __len__(self) -> int:
@@ -87,7 +94,8 @@ class Registry:
         instance = self._warm.get(verdict.n)
         row = Row(verdict.seq, message.event, message.generation, message.task, message.due)
         if instance is not None:
-            instance.add_timer(row)
+            if verdict.seq not in instance.loaded:
+                instance.add_timer(row)
         elif verdict.n in self._loading:
             self._loading[verdict.n].append(row)
         if verdict.owner in (self.token, 0):
@@ -106,7 +114,7 @@ class Registry:
             self._wakes.wake(owner, n)
 
     def _deliver_warm(self, instance: Instance, row: Row, ahead: bool) -> None:
-        if instance.more_after:
+        if instance.more_after or row.seq in instance.loaded:
             return
         if len(instance.inbox) >= INBOX_BOUND and not ahead and not isinstance(row.event, CONTROL):
             instance.more_after = max((r.seq for r in instance.inbox), default=0)
@@ -131,17 +139,19 @@ class Registry:
 
     def load(self, n: int) -> None:
         """Own and load an instance unless it is warm; what arrives meanwhile is merged in."""
-        if n not in self._warm:
-            self.refresh(n)
-
-    def refresh(self, n: int) -> None:
-        """Load an instance, or what came to a warm one from other hosts."""
-        if n in self._loading:
+        if n in self._warm or n in self._loading:
             return
         self._loading[n] = []
         if not self._wanted:
             self._clock.soon(self._claim)
         self._wanted.append(n)
+
+    def refresh(self, n: int) -> None:
+        """Another host sent something to this instance: load it, or what a warm one does not know."""
+        if n in self._warm:
+            self._refresh([n], _nothing)
+        else:
+            self.load(n)
 
     def _claim(self) -> None:
         wanted, self._wanted = self._wanted, []
@@ -153,10 +163,11 @@ class Registry:
             if isinstance(answer, StoreError):
                 self._clock.later(_RETRY_SECONDS, lambda: self._claim_again(token, wanted))
                 return
-            for loaded in answer:
-                self.adopt(loaded)
+            kept = {loaded.record.n for loaded in answer}
             for n in wanted:
-                self._loading.pop(n, None)
+                if n not in kept:
+                    self._loading.pop(n, None)
+            self.adopt_all(answer)
 
         self._store.claim(token, wanted, claimed)
 
@@ -166,40 +177,141 @@ class Registry:
                 self._clock.soon(self._claim)
             self._wanted += wanted
 
+    def adopt_all(self, claimed: list[Loaded]) -> None:
+        """Instances were claimed and loaded. What another host ran before may have sent messages to instances here:
+        these are fetched first, so that they come before what it sends from here (invariant 6)."""
+        if self.alone or not claimed:
+            for loaded in claimed:
+                self.adopt(loaded)
+        else:
+            self.look(lambda: self.adopt_all_now(claimed))
+
+    def adopt_all_now(self, claimed: list[Loaded]) -> None:
+        """Adopt without looking around."""
+        for loaded in claimed:
+            self.adopt(loaded)
+
     def adopt(self, loaded: Loaded) -> None:
         """An instance was claimed and loaded: keep it, with everything that waits for it."""
         n = loaded.record.n
-        arrived = self._loading.pop(n, [])
-        warm = self._warm.get(n)
-        instance = warm or Instance(from_record(loaded.record))
-        known = instance.known() if warm is not None else frozenset()
-        if instance.more_after:
+        late = self._loading.pop(n, [])
+        if n in self._warm:
             return
-        rows = {
-            row.seq: Row(row.seq, row.event, row.generation, row.task, row.due)
-            for row in loaded.inbox
-            if row.seq not in known
-        }
-        last = max((row.seq for row in loaded.inbox), default=0)
-        for row in arrived:
-            if (not loaded.more or row.seq < last) and row.seq not in known:
-                rows.setdefault(row.seq, row)
+        instance = Instance(from_record(loaded.record))
+        rows = [Row(row.seq, row.event, row.generation, row.task, row.due) for row in loaded.inbox]
+        instance.loaded.update(row.seq for row in rows)
+        last = max(instance.loaded, default=0)
+        late = [row for row in late if row.seq not in instance.loaded and (not loaded.more or row.seq < last)]
         instance.more_after = last if loaded.more else 0
-        self._put(instance, rows.values())
-        if warm is None:
-            self._keep(instance)
-        if instance.phase is Phase.IDLE:
-            self.on_ready(instance)
+        self._take_in(instance, rows + sorted(late, key=lambda row: row.seq))
+        self._keep(instance)
+        self.on_ready(instance)
 
-    def _put(self, instance: Instance, rows: Iterable[Row]) -> None:
-        """Add messages from the store in their order; those that are not due are held back."""
+    def _take_in(self, instance: Instance, rows: list[Row]) -> None:
+        """Add rows in the order given; those that are not yet due are held back."""
         now = self._time()
-        for row in sorted(rows, key=lambda row: row.seq):
+        for row in rows:
             if row.due > now:
                 instance.add_timer(row)
                 self._timers.add(row.due, row.seq, instance.state.n)
             else:
                 instance.add(row)
+
+    # -- messages that other hosts sent
+
+    def look(self, then: Callable[[], None] | None = None) -> None:
+        """Fetch messages that other hosts sent to instances of this one; call `then` when they are in memory."""
+        if not self.token:
+            return
+        self._looks.append(then or _nothing)
+        if not self._looking:
+            self._looking = True
+            self._look()
+
+    def _look(self) -> None:
+        looks, self._looks = self._looks, []
+        token = self.token
+
+        def looked() -> None:
+            self._looking = bool(self._looks)
+            if self._looking:
+                self._look()
+            for then in looks:
+                then()
+
+        def listed(answer: list[tuple[int, int]] | StoreError) -> None:
+            if token != self.token:
+                return
+            if isinstance(answer, StoreError):
+                self._clock.later(_RETRY_SECONDS, lambda: self._look_again(token, looks))
+            else:
+                self._refresh(self._unknown(answer), looked)
+
+        self._store.waiting(token, listed)
+
+    def _look_again(self, token: int, looks: list[Callable[[], None]]) -> None:
+        if token == self.token:
+            self._looks = looks + self._looks
+            self._look()
+
+    def _unknown(self, waiting: list[tuple[int, int]]) -> list[int]:
+        """Warm instances that do not know all that waits for them; others are loaded."""
+        known: dict[int, set[int]] = {}
+        unknown: dict[int, None] = {}
+        for n, seq in waiting:
+            instance = self._warm.get(n)
+            if instance is None:
+                self.load(n)
+            elif seq and not instance.more_after:
+                if n not in known:
+                    known[n] = instance.known()
+                if seq not in known[n]:
+                    unknown[n] = None
+        return list(unknown)
+
+    def _refresh(self, numbers: list[int], then: Callable[[], None]) -> None:
+        """Read these warm instances again, and merge what they did not know."""
+        if not numbers:
+            then()
+            return
+        token = self.token
+
+        def read(answer: list[Loaded] | StoreError) -> None:
+            if token != self.token:
+                return
+            if isinstance(answer, StoreError):
+                again = numbers
+            else:
+                again = [loaded.record.n for loaded in answer if not self._merge(loaded)]
+            if again:
+                self._clock.later(_REFRESH_SECONDS, lambda: self._refresh_again(token, again, then))
+            else:
+                then()
+
+        self._store.claim(token, numbers, read)
+
+    def _refresh_again(self, token: int, numbers: list[int], then: Callable[[], None]) -> None:
+        if token == self.token:
+            self._refresh(numbers, then)
+
+    def _merge(self, loaded: Loaded) -> bool:
+        """Add the rows that a warm instance does not know. Only a reading of the very turn it stands at can tell: in
+        an older one, rows are left that a turn has consumed since, in a newer one that turn is about to be told."""
+        instance = self._warm.get(loaded.record.n)
+        if instance is None:
+            self.load(loaded.record.n)
+            return True
+        if loaded.record.turn != instance.state.turn:
+            return False
+        known = instance.known()
+        rows = [Row(r.seq, r.event, r.generation, r.task, r.due) for r in loaded.inbox if r.seq not in known]
+        instance.loaded.update(row.seq for row in rows)
+        self._take_in(instance, rows)
+        if rows and instance.phase is Phase.IDLE:
+            self.on_ready(instance)
+        elif instance.phase is Phase.RUNNING and any(isinstance(row.event, CONTROL) for row in rows):
+            self.on_control(instance)
+        return True
 
     def read_more(self, instance: Instance) -> None:
         """Read the rest of an inbox that was too long for one window."""
@@ -217,9 +329,9 @@ class Registry:
             if len(answer) >= _WINDOW:
                 instance.more_after = answer[-1].seq
             known = instance.known()
-            self._put(
-                instance, (Row(r.seq, r.event, r.generation, r.task, r.due) for r in answer if r.seq not in known)
-            )
+            rows = [Row(r.seq, r.event, r.generation, r.task, r.due) for r in answer if r.seq not in known]
+            instance.loaded.update(row.seq for row in rows)
+            self._take_in(instance, rows)
             if instance.phase is Phase.IDLE:
                 self.on_ready(instance)
 
@@ -259,3 +371,7 @@ class Registry:
         self.forget(instance)
         instance.ticket += 1
         self._executor.drop_session(instance.state.n)
+
+
+def _nothing() -> None:
+    """Nobody waits for this."""

@@ -13,10 +13,12 @@ import argparse
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.model.commit_plan import CommitAnswer, CommitBatch
 from perdure.model.execution import (
@@ -40,7 +42,7 @@ from perdure.taskhub.options import HubOptions
 from perdure.testing.clock import VirtualClock, VirtualTime
 from perdure.testing.executor import InProcessExecutor, TurnRunner
 from perdure.testing.invariants import LIVE, Monitor
-from perdure.testing.workloads import ACTIVITIES, CLIENTS, ORCHESTRATORS, Client, Violation, run_activity
+from perdure.testing.workloads import ACTIVITIES, CLIENTS, ORCHESTRATORS, Client, Sender, Violation, run_activity
 
 FAULTS = (
     "crash",
@@ -95,7 +97,7 @@ class WatchedSessions:
 
     def __init__(self, monitor: Monitor, options: SdkOptions, evicted: Callable[[int], None]) -> None:
         self._monitor = monitor
-        self._sessions = Sessions(lambda name: _CODE.get(name.lower()), options, evicted)  # type: ignore[arg-type, return-value]
+        self._sessions = Sessions(lambda name: _CODE.get(name.lower()), options, evicted)
         self._last: dict[int, TurnRequest] = {}
 
     def run(self, request: TurnRequest) -> TurnOutcome:
@@ -218,7 +220,7 @@ class HostWakes:
     def __init__(self, world: World, sender: Host) -> None:
         self.world, self.sender = world, sender
 
-    def wake(self, token: int) -> None:
+    def wake(self, token: int, n: int = 0) -> None:
         world = self.world
         random = world.random
         for host in world.hosts:
@@ -227,7 +229,7 @@ class HostWakes:
             copies = random.choice([0, 1, 2]) if world.faulty("lost wakes") else 1
             for _ in range(copies):
                 delay = random.uniform(0, 2.0) if world.faulty("lost wakes") else random.uniform(0, 0.005)
-                host.clock.later(delay, host.hub.woken)
+                host.clock.later(delay, partial(host.hub.woken, n))
 
 
 class Clientele:
@@ -236,8 +238,10 @@ class Clientele:
     def __init__(self, world: World, kind: str, name: str) -> None:
         self.world, self.name = world, name
         self.done = False
+        self.sender = Sender()
+        self._host: Host | None = None
         self._waits = 0
-        self._script: Client = CLIENTS[kind](name, Random(f"{world.settings.seed}/{name}"))
+        self._script: Client = CLIENTS[kind](name, Random(f"{world.settings.seed}/{name}"), self.sender)
 
     def resume(self, answer: OperationAnswer | None) -> None:
         """Give the script its answer (None: none came, or it slept), and do what it asks for next."""
@@ -259,12 +263,17 @@ class Clientele:
         if not up:
             self._later(1.0, lambda: self._ask(operation))
             return
-        host = world.random.choice(up)
+        if self._host is None or not self._host.up:
+            self._host = world.random.choice(up)
+        host = self._host
+        self.sender.name = f"{host.name}/{host.incarnation}"
         waits = self._waits
 
         def answered(answer: OperationAnswer | None) -> None:
             if self._waits != waits:
                 return
+            if answer is None or world.random.random() < 0.1:
+                self._host = None
             world.trace(f"{self.name}: {_short(operation)} at {host.name} -> {_short(answer)}")
             if isinstance(answer, Done) and isinstance(operation, RaiseEvent):
                 world.monitor.event_acknowledged(
@@ -295,7 +304,7 @@ class World:
         replaying = SdkOptions(max_sessions=10)
         self.monitor = Monitor(
             self.database.tables,
-            lambda: Sessions(lambda name: _CODE.get(name.lower()), replaying),  # type: ignore[arg-type, return-value]
+            lambda: Sessions(lambda name: _CODE.get(name.lower()), replaying),
         )
         self.healthy = False
         self.outage_until = 0
@@ -335,6 +344,8 @@ class World:
             fate = Fate(begin, visible, answer + random.choice([0.0, 3.0]), "connection lost", lost=True)
         elif self.faulty("failed calls") and random.random() < 0.03:
             fate = Fate(begin, visible, answer, "connection lost", lost=True, applied=False)
+        if fate.error and call == "claim_work":
+            fate = replace(fate, applied=False)
         if fate.error or call in ("commit", "claim", "claim_ready", "claim_work"):
             what = f" -> {fate.error}{', applied' if fate.applied else ''}" if fate.error else ""
             self.trace(f"{host.name}: {call}{what}")

@@ -6,13 +6,13 @@ import itertools
 import random
 
 import pytest
-from tests.unit.host.timer_world import World
 
 from perdure.host.triggers import timer_listener
 from perdure.host.triggers.schedule import SECOND, ScheduleError
 from perdure.host.triggers.timer import Retry, timer_trigger
 from perdure.host.triggers.timer_record import NEVER, TimerRecord, decode_record, encode_record, iso, round_trip
 from perdure.host.triggers.zones import choose_zone
+from tests.unit.host.timer_world import World
 
 UTC = choose_zone({"TZ": "UTC"}).zone
 

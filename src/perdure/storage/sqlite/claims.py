@@ -14,6 +14,8 @@ from perdure.storage.sqlite.statements import SQL
 
 #: rows of an inbox that one read returns
 INBOX_WINDOW = 256
+#: waiting messages that one read lists
+WAITING_WINDOW = 4096
 _FIRST = -(1 << 63)
 
 
@@ -45,6 +47,13 @@ def claim_ready(connection: sqlite3.Connection, hub: int, token: int, limit: int
                 if len(found) == limit:
                     break
     return _own(connection, hub, token, list(found), found)
+
+
+def waiting(connection: sqlite3.Connection, hub: int, token: int, now: int) -> list[tuple[int, int]]:
+    """What waits for instances of this host: number and `seq`, (number, 0) without a message."""
+    rows = connection.execute(SQL.waiting, (hub, token, now, WAITING_WINDOW)).fetchall()
+    rows += connection.execute(SQL.waiting_timers, (hub, now, token, WAITING_WINDOW)).fetchall()
+    return rows
 
 
 def _owners_of_ready(connection: sqlite3.Connection, hub: int) -> Iterator[int]:

@@ -158,6 +158,9 @@ class SqliteProvider:
 
     # reading
 
+    def waiting(self, token: int, done: Callback[list[tuple[int, int]]]) -> None:
+        self._reader.submit(lambda connection: claims.waiting(connection, self._hub, token, self._now()), done)
+
     def read_inbox(self, n: int, after: int, done: Callback[list[InboxRow]]) -> None:
         self._reader.submit(lambda connection: claims.read_inbox(connection, n, after)[0], done)
 
