@@ -11,6 +11,7 @@ from perdure.model.commit_plan import (
     Message,
     NewInstance,
     Purge,
+    Release,
     TurnPlan,
     Verdict,
     WorkChunk,
@@ -249,7 +250,7 @@ def test_ready_is_what_has_something_to_do_and_no_live_owner() -> None:
     assert [loaded.record.n for loaded in two.now("claim_ready", two.token, 9)] == [1]
     assert two.now("claim_ready", two.token, 9) == []
     timer = Message(1, TimerFired(0, START + 5_000_000), generation=0, task=0, due=START + 5_000_000)
-    two.commit(turns=[turn(1, 0, messages=(timer,))], releases=[1])
+    two.commit(turns=[turn(1, 0, messages=(timer,))], releases=[Release(1)])
     world.time.advance(1)
     assert [loaded.record.n for loaded in two.now("claim_ready", two.token, 9)] == [3]
     assert two.now("due_timers", two.token, START + 6_000_000, 9)[0].n == 1
@@ -287,7 +288,7 @@ def test_continue_as_new_waits_for_its_first_turn() -> None:
     again = TurnPlan(
         1, 0, 1, 0, RuntimeStatus.RUNNING, START, history=b"[]", next_input="1", sets_input=True, next_generation=1
     )
-    one.commit(turns=[again], releases=[1])
+    one.commit(turns=[again], releases=[Release(1)])
     record = two.now("claim_ready", two.token, 9)[0].record
     assert (record.generation, record.turn, record.input) == (1, 1, "1")
     two.commit(turns=[TurnPlan(1, 1, 2, 1, RuntimeStatus.RUNNING, START, b"[1]", first_turn=2, drop_history_below=1)])
@@ -315,7 +316,7 @@ def test_only_what_can_move_a_suspended_or_failed_instance_makes_it_ready() -> N
         world = World()
         one, two = world.host(), world.host()
         one.commit(creations=[new(1, "a", one.token)])
-        one.commit(turns=[turn(1, 0, status)], releases=[1])
+        one.commit(turns=[turn(1, 0, status)], releases=[Release(1)])
         assert one.commit(messages=[raised(1)]).messages[0].seq > 0
         assert two.now("claim_ready", two.token, 9) == []
         one.commit(messages=[Message(1, wake)])
