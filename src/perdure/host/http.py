@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ from perdure.host.exchange import BodyTooLarge, ClientGone, Handler, Request, Re
 from perdure.host.homepage import HOMEPAGE
 from perdure.host.links import WEBHOOK_PATH
 from perdure.host.logs import ERROR, HostLog
-from perdure.host.messages import HttpAnswer, HttpInvocation, InvocationFailed
+from perdure.host.messages import HttpAnswer, InvocationFailed
 from perdure.host.routing import RouteTable
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -35,7 +34,17 @@ READY_WAIT = 30.0
 class FunctionRunner(Protocol):
     """Runs HTTP functions in workers."""
 
-    async def invoke_http(self, call: HttpInvocation) -> HttpAnswer | InvocationFailed:
+    async def invoke_http(
+        self,
+        function: str,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        params: dict[str, str],
+        route_params: dict[str, str],
+        body: bytes,
+        trace: str | None = None,
+    ) -> HttpAnswer | InvocationFailed:
         """Run to the end. A failure is an answer, not an exception."""
 
 
@@ -150,8 +159,7 @@ class Front:
         headers = request.headers
         query = request.raw_query.decode("latin-1")
         path = unquote(request.raw_path.decode("latin-1"))
-        call = HttpInvocation(
-            invocation_id(),
+        answer = await self._runner.invoke_http(
             function,
             request.method,
             f"{request.origin(self._forwarded)}{path}{'?' + query if query else ''}",
@@ -161,7 +169,6 @@ class Front:
             await request.body(),
             headers.get("traceparent"),
         )
-        answer = await self._runner.invoke_http(call)
         if isinstance(answer, InvocationFailed):
             return Response(500, b"", list(self._custom))
         return self._response(answer)
@@ -190,10 +197,3 @@ def joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
 def _one_line(value: str) -> bytes:
     """A header's value; line breaks would end the header and begin another."""
     return value.replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")
-
-
-def invocation_id() -> str:
-    """A random UUID."""
-    digits = f"{random.getrandbits(128):032x}"
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

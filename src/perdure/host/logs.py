@@ -22,9 +22,11 @@ LEVELS = {
 }
 _SYSTEM = ("host.", "worker", "microsoft.")
 _FRAMEWORK = "durabletask."
+#: what workers say themselves
+WORKER_CATEGORY = "Worker"
 #: what user code writes outside of any function
 CONSOLE_CATEGORY = "Host.Function.Console"
-_ALWAYS = ("Worker process started and initialized.", "Host lock lease acquired by instance ID")
+_ALWAYS = ("Worker process started and initialized.", "Host lock lease acquired by instance ID", "Host started (")
 
 HOST_API = "This function was programmatically called via the host APIs."
 
@@ -63,6 +65,10 @@ class LevelFilter:
             known = self._known[category] = self._decide(category.lower())
         return known
 
+    def lowest_user(self) -> int:
+        """Below this no user log of any function is shown, so that workers need not send it."""
+        return min([self._user, *(level for name, level in self._named.items() if name.startswith("function"))])
+
     def _decide(self, category: str) -> int:
         matching = [name for name in self._named if category.startswith(name)]
         if matching:
@@ -92,7 +98,10 @@ class HostLog:
 
     def user(self, line: LogLine, process: int) -> None:
         """A log record or a printed line of user code, as it came from worker `process`."""
-        category = f"Function.{line.function}.User" if line.function else CONSOLE_CATEGORY
+        if line.category == WORKER_CATEGORY:
+            category = WORKER_CATEGORY
+        else:
+            category = f"Function.{line.function}.User" if line.function else CONSOLE_CATEGORY
         if line.level >= self._lowest(category):
             self._sink(
                 Record(
@@ -126,10 +135,10 @@ class HostLog:
         function: str,
         invocation: str,
         milliseconds: float,
-        failure: FailureDetails | None = None,
+        failure: FailureDetails | str | None = None,
         instance_id: str = "",
     ) -> None:
-        """What `executing` announced has ended."""
+        """What `executing` announced has ended; `failure` None is success."""
         category = f"Function.{function}"
         lowest = self._lowest(category)
         if failure is None:
@@ -144,8 +153,10 @@ class HostLog:
             self._sink(Record(_now(), ERROR, category, text, function, invocation, instance_id))
 
 
-def failure_text(failure: FailureDetails) -> str:
-    """An exception as the logs show it."""
+def failure_text(failure: FailureDetails | str) -> str:
+    """An exception as the logs show it; a text is its type and message, with what else there is to say below."""
+    if isinstance(failure, str):
+        return f"Result: Failure\nException: {failure}"
     lines = ["Result: Failure", f"Exception: {failure.error_type}: {failure.message}"]
     if failure.stack_trace:
         lines.append(f"Stack: {failure.stack_trace.rstrip()}")

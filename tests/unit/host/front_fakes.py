@@ -52,7 +52,8 @@ class FakeWorkers:
         )
         self.hold: asyncio.Event | None = None
 
-    async def invoke_http(self, call: HttpInvocation) -> HttpAnswer | InvocationFailed:
+    async def invoke_http(self, *fields: Any) -> HttpAnswer | InvocationFailed:
+        call = HttpInvocation("invocation", *fields)
         self.calls.append(call)
         if self.hold is not None:
             await self.hold.wait()

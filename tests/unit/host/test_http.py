@@ -53,7 +53,6 @@ def test_what_a_function_gets(front: tuple[Running, httpx.Client]) -> None:
     assert call.route_params == {"id": "7", "rest": "a b/c"}
     assert dict(call.headers)["x-one"] == "1,2"
     assert call.trace == "00-a-b-01"
-    assert len(call.invocation) == 36
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Every command but `start`, which is listed here and parsed in `start.py`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from perdure.cli.settings import settings_app
+
+app = typer.Typer(
+    name="perdure",
+    help="Runs Azure Durable Functions apps written in Python on any machine.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(settings_app, name="settings")
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+    add_help_option=False,
+)
+def start(context: typer.Context) -> None:
+    """Run the app in this folder."""
+    from perdure.cli.start import start as start_host
+
+    sys.exit(start_host(context.args, 0.0))
+
+
+def run_app(words: Sequence[str]) -> int:
+    """Run the command that `words` name; the exit code."""
+    try:
+        app(args=list(words), prog_name="perdure", standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    return 0

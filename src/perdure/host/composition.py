@@ -1,0 +1,134 @@
+"""From the configuration to the options of the parts: store, task hub, workers."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from typing import Protocol
+
+from perdure.host.config import HostConfig
+from perdure.host.errors import StartError
+from perdure.host.function_list import FunctionList
+from perdure.host.links import binding_settings, client_binding, webhook_base
+from perdure.host.logs import LevelFilter
+from perdure.host.worker_link import SupervisorOptions
+from perdure.host.worker_settings import WorkerSettings
+from perdure.model.operations import ExistingPolicy
+from perdure.storage.provider import Provider
+from perdure.taskhub.interfaces import Clock
+from perdure.taskhub.options import HubOptions
+
+
+class OpenStore(Protocol):
+    """A store that was opened, and how to close it."""
+
+    @property
+    def provider(self) -> Provider: ...
+
+    def shutdown(self) -> None: ...
+
+
+class _Opened:
+    def __init__(self, provider: Provider, shutdown: Callable[[], None]) -> None:
+        self.provider = provider
+        self.shutdown = shutdown
+
+
+def open_store(
+    config: HostConfig, clock: Clock, loop: asyncio.AbstractEventLoop, changed: Callable[[list[int]], None]
+) -> OpenStore:
+    """Open the configured store. Raises `StartError` when it cannot be used."""
+    store = config.store
+    if store.kind == "memory":
+        from perdure.storage.memory import MemoryDatabase, MemoryStore
+
+        return _Opened(MemoryStore(MemoryDatabase(clock), clock), lambda: None)
+    if store.kind == "postgres":
+        raise StartError("PERDURE_STORE: PostgreSQL is not built yet. Use sqlite:///path or memory: for now.")
+    from perdure.storage.sqlite import SqliteProvider, StoreUnusable
+
+    provider = SqliteProvider(
+        store.location,
+        config.hub_name,
+        loop.call_soon_threadsafe,
+        large_payload_bytes=config.large_payload_bytes,
+        changed=changed,
+    )
+    try:
+        provider.open()
+    except StoreUnusable as error:
+        raise StartError(str(error)) from None
+    return _Opened(provider, provider.shutdown)
+
+
+def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerprint: str) -> HubOptions:
+    """The options of the task hub for an app with these functions."""
+    return HubOptions(
+        hub_name=config.hub_name,
+        address=f"{config.address}:{config.port}",
+        host_instance=host_id,
+        names=listed.durable_names(),
+        fingerprint=fingerprint,
+        default_version=config.default_version,
+        max_turns=config.max_concurrent_orchestrators,
+        max_activities=config.max_concurrent_activities,
+        max_entity_batch=config.max_entity_batch,
+        host_ttl=config.host_ttl,
+        max_worker_deaths=config.max_worker_deaths,
+        existing_policy=(
+            ExistingPolicy.REPLACE_ANY if config.overridable_states == "AnyState" else ExistingPolicy.FAIL_IF_RUNNING
+        ),
+        fail_on_mismatch=config.on_mismatch == "fail",
+        cancel_activities_on_terminate=config.cancel_on_terminate,
+    )
+
+
+def supervisor_options(config: HostConfig, environment: dict[str, str], code: str) -> SupervisorOptions:
+    """How workers are started. `environment` is this process's own; `code` the key in management links."""
+    arguments = shlex.split(config.worker_arguments)
+    return SupervisorOptions(
+        script_root=config.script_root,
+        processes=config.worker_count,
+        interpreter=config.worker_python or "",
+        arguments=tuple(arguments[1:] if arguments[:1] == ["--"] else arguments),
+        environment={**environment, **config.environment},
+        functions=config.functions,
+        threads=config.thread_count or 0,
+        settings=worker_settings(config, code),
+        function_timeout=config.function_timeout or 0.0,
+        max_activities=config.max_concurrent_activities,
+        shutdown_grace=config.shutdown_timeout,
+    )
+
+
+def worker_settings(config: HostConfig, code: str) -> WorkerSettings:
+    """What user code's runtime needs to know."""
+    levels = LevelFilter(config.log_levels, config.user_log_level, config.flags.verbose)
+    rollback = {"true": True, "false": False}.get(config.rollback_entities, config.rollback_on_exceptions)
+    return WorkerSettings(
+        sdk={
+            "decode_events": config.decode_events,
+            "carry_over_events": config.carry_over_events,
+            "typed_payloads": config.typed_payloads,
+            "trusted_classes": list(config.trusted_classes),
+            "max_sessions": -(-config.max_sessions // config.worker_count),
+            "session_idle": config.session_idle,
+            "rollback_entities": rollback,
+            "http_poll_milliseconds": config.http_poll_milliseconds,
+        },
+        dialect=config.dialect,
+        durable_client=durable_client(config, code),
+        http_allow=list(config.http_allow),
+        log_level=levels.lowest_user(),
+        trace_replay_events=config.trace_replay_events,
+    )
+
+
+def durable_client(config: HostConfig, code: str) -> str:
+    """The JSON text of durable client bindings of the app's own hub."""
+    hostname = config.setting("WEBSITE_HOSTNAME") or f"localhost:{config.port}"
+    base = webhook_base(hostname, https=config.flags.use_https)
+    return client_binding(
+        binding_settings(base, config.hub_name, code, use_forwarded_host=config.use_forwarded_host)
+    )
