@@ -51,7 +51,7 @@ def open_store(
     provider = SqliteProvider(
         store.location,
         config.hub_name,
-        loop.call_soon_threadsafe,
+        lambda call: _post(loop, call),
         large_payload_bytes=config.large_payload_bytes,
         changed=changed,
     )
@@ -60,6 +60,10 @@ def open_store(
     except StoreUnusable as error:
         raise StartError(str(error)) from None
     return _Opened(provider, provider.shutdown)
+
+
+def _post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(call)
 
 
 def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerprint: str) -> HubOptions:
@@ -119,7 +123,7 @@ def worker_settings(config: HostConfig, code: str) -> WorkerSettings:
         },
         dialect=config.dialect,
         durable_client=durable_client(config, code),
-        http_allow=list(config.http_allow),
+        http_allow=config.http_allow,
         log_level=levels.lowest_user(),
         trace_replay_events=config.trace_replay_events,
     )
@@ -129,6 +133,4 @@ def durable_client(config: HostConfig, code: str) -> str:
     """The JSON text of durable client bindings of the app's own hub."""
     hostname = config.setting("WEBSITE_HOSTNAME") or f"localhost:{config.port}"
     base = webhook_base(hostname, https=config.flags.use_https)
-    return client_binding(
-        binding_settings(base, config.hub_name, code, use_forwarded_host=config.use_forwarded_host)
-    )
+    return client_binding(binding_settings(base, config.hub_name, code, use_forwarded_host=config.use_forwarded_host))

@@ -18,9 +18,7 @@ class HostTelemetry(Telemetry):
 
     def registered(self, token: int) -> None:
         """The host got a token."""
-        self._log.write(
-            "Host.Singleton", INFORMATION, f"Host lock lease acquired by instance ID '{self._host_id}'."
-        )
+        self._log.write("Host.Singleton", INFORMATION, f"Host lock lease acquired by instance ID '{self._host_id}'.")
 
     def token_lost(self, token: int) -> None:
         """Others declared this host dead; it registers again."""

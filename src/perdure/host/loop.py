@@ -1,4 +1,4 @@
-"""Binds the ports of the task hub to asyncio: time, callbacks from other threads, answers as awaitables."""
+"""Binds the ports of the task hub to asyncio: time, and answers as awaitables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from perdure.model.operations import Operation, OperationAnswer
 from perdure.taskhub.interfaces import Timer
 
 T = TypeVar("T")
@@ -17,18 +16,20 @@ T = TypeVar("T")
 class LoopClock:
     """The `Clock` port on an asyncio loop."""
 
-    __slots__ = ("_loop", "monotonic", "random", "soon")
+    __slots__ = ("_loop", "monotonic", "random")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.monotonic: Callable[[], float] = time.monotonic
         self.random: Callable[[], float] = random.random
-        # what the loop has ready runs first: everything that arrived together is handed over before it
-        self.soon: Callable[[Callable[[], None]], object] = loop.call_soon
 
     def now(self) -> int:
         """Microseconds since 1970, by this host."""
         return time.time_ns() // 1000
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call once everything that the loop has ready has run: what arrived together is handed over before it."""
+        self._loop.call_soon(call)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Call after `seconds`."""
@@ -47,27 +48,9 @@ async def answer_of(call: Callable[[Callable[[T], None]], None]) -> T:
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     def done(answer: T) -> None:
+        # whoever asked may be gone by now
         if not future.done():
             future.set_result(answer)
 
     call(done)
     return await future
-
-
-class HubCaller:
-    """Asks the task hub and awaits its answer."""
-
-    def __init__(self, call: Callable[[Operation, Callable[[OperationAnswer], None]], None]) -> None:
-        self._call = call
-
-    async def __call__(self, operation: Operation) -> OperationAnswer:
-        """Ask the app's own hub."""
-        future: asyncio.Future[OperationAnswer] = asyncio.get_running_loop().create_future()
-
-        def done(answer: OperationAnswer) -> None:
-            # whoever asked may be gone by now
-            if not future.done():
-                future.set_result(answer)
-
-        self._call(operation, done)
-        return await future

@@ -181,7 +181,9 @@ class Host:
         if not config.flags.verbose:
             self._console.text("For detailed output, run perdure with --verbose flag.")
         self._log.write("Worker", INFORMATION, "Worker process started and initialized.")
-        self._log.write("Host.Startup", INFORMATION, f"Host started ({(time.perf_counter() - self._began) * 1000:.0f}ms)")
+        self._log.write(
+            "Host.Startup", INFORMATION, f"Host started ({(time.perf_counter() - self._began) * 1000:.0f}ms)"
+        )
 
     # while it runs ----------------------------------------------------------------------------------------------
 
