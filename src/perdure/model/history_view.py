@@ -1,0 +1,240 @@
+"""Status and history in the documented JSON shape (http-api.md 3 and 3.1).
+
+Payload texts are embedded as they are and never decoded: `msgspec.Raw`. Encode the result with `msgspec.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from perdure.model import history as h
+from perdure.model.failure import FailureDetails
+from perdure.model.instance import InstanceRecord, RuntimeStatus
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NULL = Raw(b"null")
+
+
+def whole_seconds(microseconds: int) -> str:
+    """A time as status payloads have it: ``2018-02-28T05:18:49Z``."""
+    return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def full_time(microseconds: int) -> str:
+    """A time as history has it: seven digits of a second, of which we know six."""
+    return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
+def raw_payload(text: str | None) -> Raw:
+    """A stored payload (JSON text) for embedding, null for none."""
+    return Raw(text.encode()) if text else _NULL
+
+
+def status_json(
+    record: InstanceRecord,
+    events: Iterable[h.HistoryEvent] | None = None,
+    *,
+    show_input: bool = True,
+    show_history: bool = False,
+    show_history_output: bool = False,
+) -> dict[str, Any]:
+    """The status payload of an instance: eight keys, and `historyEvents` when shown and the instance has begun.
+
+    `events` of one generation, oldest first.
+    """
+    status: dict[str, Any] = {
+        "name": record.name,
+        "instanceId": record.instance_id,
+        "runtimeStatus": record.status.label,
+        "input": raw_payload(record.input if show_input else None),
+        "customStatus": raw_payload(record.custom_status),
+        "output": raw_payload(record.output),
+        "createdTime": whole_seconds(record.created),
+        "lastUpdatedTime": whole_seconds(record.updated or record.created),
+    }
+    if show_history and events is not None and record.status is not RuntimeStatus.PENDING:
+        status["historyEvents"] = history_json(record, events, show_input=show_input, show_output=show_history_output)
+    return status
+
+
+def history_json(
+    record: InstanceRecord, events: Iterable[h.HistoryEvent], *, show_input: bool, show_output: bool
+) -> list[dict[str, Any]]:
+    """History events as the HTTP API shows them: completions have absorbed what scheduled them."""
+    return _Shaping(record, show_input, show_output).run(events)
+
+
+class _Shaping:
+    """One pass over the events of a generation; `time` is that of the turn under way."""
+
+    def __init__(self, record: InstanceRecord, show_input: bool, show_output: bool) -> None:
+        self.record = record
+        self.show_input = show_input
+        self.show_output = show_output
+        self.time = 0
+        self.shown: list[dict[str, Any] | None] = []
+        #: task id -> position of its scheduling event in `shown`, that event's time and name, and its input
+        self.open: dict[int, tuple[int, int, str, str | None]] = {}
+
+    def run(self, events: Iterable[h.HistoryEvent]) -> list[dict[str, Any]]:
+        for event in events:
+            if type(event) is h.OrchestratorStarted:
+                self.time = event.timestamp
+                continue
+            shape = _SHAPES.get(type(event))
+            if shape is not None:
+                fields = shape(self, event)
+                if fields is not None:
+                    time = event.timestamp or self.time
+                    self.shown.append({"EventType": type(event).__name__, "Timestamp": full_time(time), **fields})
+        return [event for event in self.shown if event is not None]
+
+    def input(self, text: str | None) -> dict[str, Any]:
+        return {"Input": text} if self.show_input else {}
+
+    def opened(self, task: int, time: int, name: str, input_: str | None) -> None:
+        self.open[task] = (len(self.shown), time or self.time, name, input_)
+
+    def absorbed(self, task: int) -> dict[str, Any]:
+        """What a completion takes over from its scheduling event, which is no longer shown then."""
+        scheduled = self.open.pop(task, None)
+        if scheduled is None:
+            return {}
+        position, time, name, input_ = scheduled
+        self.shown[position] = None
+        return {"ScheduledTime": full_time(time), "FunctionName": name, **self.input(input_)}
+
+    # one method per shape; the table below says which event has which
+
+    def execution_started(self, event: h.ExecutionStarted) -> dict[str, Any]:
+        fields: dict[str, Any] = {"FunctionName": event.name, **self.input(event.input)}
+        fields.update(Correlation=None, ScheduledStartTime=None, Generation=self.record.generation)
+        return fields
+
+    def task_scheduled(self, event: h.TaskScheduled) -> dict[str, Any]:
+        self.opened(event.event_id, event.timestamp, event.name, event.input)
+        return {"Name": event.name, **self.input(event.input)}
+
+    def child_created(self, event: h.SubOrchestrationInstanceCreated) -> dict[str, Any]:
+        self.opened(event.event_id, event.timestamp, event.name, event.input)
+        return {"Name": event.name, "InstanceId": event.instance_id, **self.input(event.input)}
+
+    def completed(self, event: h.TaskCompleted | h.SubOrchestrationInstanceCompleted) -> dict[str, Any]:
+        fields = self.absorbed(event.task_scheduled_id)
+        if self.show_output:
+            fields["Result"] = raw_payload(event.result)
+        return fields
+
+    def failed(self, event: h.TaskFailed | h.SubOrchestrationInstanceFailed) -> dict[str, Any]:
+        fields = self.absorbed(event.task_scheduled_id)
+        fields.update(Reason=event.reason, Details=event.details, FailureDetails=_failure(event.failure))
+        return fields
+
+    def timer(self, event: h.TimerCreated | h.TimerFired) -> dict[str, Any]:
+        return {"FireAt": full_time(event.fire_at)}
+
+    def event_raised(self, event: h.EventRaised) -> dict[str, Any]:
+        return {"Name": event.name, **self.input(_as_raised(event))}
+
+    def event_sent(self, event: h.EventSent) -> dict[str, Any]:
+        return {"InstanceId": event.instance_id, "Name": event.name, **self.input(event.input)}
+
+    def execution_completed(self, event: h.ExecutionCompleted) -> dict[str, Any]:
+        fields: dict[str, Any] = {"OrchestrationStatus": RuntimeStatus(event.status).label}
+        if self.show_output:
+            fields["Result"] = raw_payload(event.result)
+        fields["FailureDetails"] = _failure(event.failure)
+        return fields
+
+    def continued(self, event: h.ContinueAsNew) -> dict[str, Any]:
+        fields: dict[str, Any] = {"OrchestrationStatus": int(RuntimeStatus.CONTINUED_AS_NEW)}
+        if self.show_output:
+            fields["Result"] = raw_payload(event.input)
+        fields["FailureDetails"] = None
+        return fields
+
+    def terminated(self, event: h.ExecutionTerminated) -> dict[str, Any]:
+        return self.input(event.input)
+
+    def reasoned(self, event: h.ExecutionSuspended | h.ExecutionResumed) -> dict[str, Any]:
+        return {"Reason": event.reason}
+
+    def rewound(self, event: h.ExecutionRewound) -> dict[str, Any]:
+        return {"Reason": event.reason, "ParentExecutionId": None, "InstanceId": self.record.instance_id}
+
+    def entity_called(self, event: h.EntityOperationCalled) -> dict[str, Any]:
+        self.opened(event.event_id, event.timestamp, event.operation, event.input)
+        return {"InstanceId": event.entity, "Name": event.operation, **self.input(event.input)}
+
+    def entity_signaled(self, event: h.EntityOperationSignaled) -> dict[str, Any]:
+        due = {"FireAt": full_time(event.due)} if event.due else {}
+        return {"InstanceId": event.entity, "Name": event.operation, **self.input(event.input), **due}
+
+    def entity_completed(self, event: h.EntityOperationCompleted) -> dict[str, Any]:
+        fields = self.absorbed(event.task_scheduled_id)
+        if self.show_output:
+            fields["Result"] = raw_payload(event.result)
+        return fields
+
+    def entity_failed(self, event: h.EntityOperationFailed) -> dict[str, Any]:
+        fields = self.absorbed(event.task_scheduled_id)
+        fields.update(Reason=event.reason, FailureDetails=_failure(event.failure))
+        return fields
+
+    def locks(self, event: h.EntityLocksRequested | h.EntityLocksReleased) -> dict[str, Any]:
+        return {"Entities": list(event.entities)}
+
+    def lock_granted(self, event: h.EntityLockGranted) -> dict[str, Any]:
+        return {}
+
+
+def _as_raised(event: h.EventRaised) -> str | None:
+    """The stored text; what the Python client raised shows encoded once more, as the published client sends it."""
+    if event.client and event.input is not None:
+        return msgspec.json.encode(event.input).decode()
+    return event.input
+
+
+def _failure(failure: FailureDetails | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {
+        "ErrorType": f"{failure.module}.{failure.error_type}" if failure.module else failure.error_type,
+        "ErrorMessage": failure.message,
+        "StackTrace": failure.stack_trace,
+        "InnerFailure": _failure(failure.cause),
+        "IsNonRetriable": False,
+    }
+
+
+_SHAPES: dict[type, Callable[[_Shaping, Any], dict[str, Any] | None]] = {
+    h.ExecutionStarted: _Shaping.execution_started,
+    h.TaskScheduled: _Shaping.task_scheduled,
+    h.TaskCompleted: _Shaping.completed,
+    h.TaskFailed: _Shaping.failed,
+    h.SubOrchestrationInstanceCreated: _Shaping.child_created,
+    h.SubOrchestrationInstanceCompleted: _Shaping.completed,
+    h.SubOrchestrationInstanceFailed: _Shaping.failed,
+    h.TimerCreated: _Shaping.timer,
+    h.TimerFired: _Shaping.timer,
+    h.EventRaised: _Shaping.event_raised,
+    h.EventSent: _Shaping.event_sent,
+    h.ExecutionSuspended: _Shaping.reasoned,
+    h.ExecutionResumed: _Shaping.reasoned,
+    h.ExecutionTerminated: _Shaping.terminated,
+    h.ExecutionRewound: _Shaping.rewound,
+    h.ExecutionCompleted: _Shaping.execution_completed,
+    h.ContinueAsNew: _Shaping.continued,
+    h.EntityOperationCalled: _Shaping.entity_called,
+    h.EntityOperationSignaled: _Shaping.entity_signaled,
+    h.EntityOperationCompleted: _Shaping.entity_completed,
+    h.EntityOperationFailed: _Shaping.entity_failed,
+    h.EntityLocksRequested: _Shaping.locks,
+    h.EntityLockGranted: _Shaping.lock_granted,
+    h.EntityLocksReleased: _Shaping.locks,
+}
