@@ -1,3 +1,89 @@
-"""perdure: runs Azure Durable Functions apps written in Python, unmodified, on any machine."""
+"""perdure: runs Azure Durable Functions apps written in Python, unmodified, on any machine.
+
+``import perdure as df`` gives the durable API, the same objects as ``import azure.durable_functions as df``, which
+resolves to perdure from the first import on.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from perdure import azure_names
+from perdure.sdk.names import TOP_LEVEL_1X, TOP_LEVEL_2
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from perdure.sdk.app import Blueprint, DFApp
+    from perdure.sdk.client import DurableFunctionsClient, DurableOrchestrationClient, SyncDurableFunctionsClient
+    from perdure.sdk.client_core import HttpManagementPayload
+    from perdure.sdk.codes import Entity, Orchestrator
+    from perdure.sdk.context import DurableOrchestrationContext
+    from perdure.sdk.entity_class import DurableEntity
+    from perdure.sdk.entity_context import DurableEntityContext, EntityContext
+    from perdure.sdk.native_context import OrchestrationContext
+    from perdure.sdk.statuses import DurableOrchestrationStatus, EntityStateResponse, PurgeHistoryResult
+    from perdure.sdk.types import (
+        DurableFunctionsCompatibilityWarning,
+        DurableHttpRequest,
+        DurableHttpResponse,
+        EntityId,
+        EntityInstanceId,
+        ManagedIdentityTokenSource,
+        OrchestrationRuntimeStatus,
+        RetryOptions,
+        RetryPolicy,
+        TokenSource,
+    )
+
+azure_names.install()
+
+__all__ = [
+    "Blueprint",
+    "DFApp",
+    "DurableEntity",
+    "DurableEntityContext",
+    "DurableFunctionsClient",
+    "DurableFunctionsCompatibilityWarning",
+    "DurableHttpRequest",
+    "DurableHttpResponse",
+    "DurableOrchestrationClient",
+    "DurableOrchestrationContext",
+    "DurableOrchestrationStatus",
+    "Entity",
+    "EntityContext",
+    "EntityId",
+    "EntityInstanceId",
+    "EntityStateResponse",
+    "HttpManagementPayload",
+    "ManagedIdentityTokenSource",
+    "OrchestrationContext",
+    "OrchestrationRuntimeStatus",
+    "Orchestrator",
+    "PurgeHistoryResult",
+    "RetryOptions",
+    "RetryPolicy",
+    "SyncDurableFunctionsClient",
+    "TokenSource",
+    "__version__",
+]
+
+_PUBLIC = frozenset(TOP_LEVEL_1X + TOP_LEVEL_2)
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are loaded when first used: the command line and the host start without them."""
+    if name in _PUBLIC:
+        value = azure_names.resolve(name)
+    elif name in ("models", "constants", "decorators", "entity", "orchestrator", "openai_agents"):
+        # `df.models.TaskBase` and the like
+        value = getattr(importlib.import_module(azure_names.ROOT), name)
+    else:
+        raise AttributeError(f"module 'perdure' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -25,11 +25,11 @@ except ImportError:  # azure-functions before settings had an interface of their
 Decorator = Callable[[Any], Any]
 
 
-class Blueprint(TriggerApi, BindingApi, SettingsApi):  # type: ignore[misc]
+class Blueprint(TriggerApi, BindingApi, SettingsApi):
     """Declares functions by decorators; an app registers them with `register_functions`."""
 
     def __init__(self, http_auth_level: AuthLevel | str = AuthLevel.FUNCTION) -> None:
-        super().__init__(auth_level=http_auth_level)
+        super().__init__(auth_level=http_auth_level)  # type: ignore[no-untyped-call]
 
     def orchestration_trigger(
         self, context_name: str, orchestration: str | None = None, input_type: type | None = None
@@ -92,17 +92,15 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):  # type: ignore[misc]
         return self._builder(add_binding)
 
     def durable_openai_agent_orchestrator(self, _func: Any = None, **options: Any) -> Any:
-        """Published for the optional package `openai-agents`; see `perdure.sdk.openai_agents`."""
-        from perdure.sdk.openai_agents import agent_orchestrator
-
-        return agent_orchestrator(self, _func, **options)
+        """Published for the optional package `openai-agents`; raises `ImportError`."""
+        raise ImportError("durable_openai_agent_orchestrator is not part of perdure")
 
     def _builder(self, apply: Callable[[Any], Any]) -> Decorator:
         decorator: Decorator = self._configure_function_builder(apply)
         return decorator
 
 
-class DFApp(Blueprint, FunctionRegister):  # type: ignore[misc]
+class DFApp(Blueprint, FunctionRegister):
     """A durable function app: what a host looks for in ``function_app.py``."""
 
     def __init__(self, http_auth_level: AuthLevel | str = AuthLevel.FUNCTION) -> None:

@@ -439,9 +439,7 @@ class DurableOrchestrationClient(DurableFunctionsClient):
             if remaining <= 0:
                 break
             await self._sleep(min(interval, remaining) / 1000)
-        return self.create_check_status_response(
-            request, instance_id, bool(return_internal_server_error_on_failure)
-        )
+        return self.create_check_status_response(request, instance_id, bool(return_internal_server_error_on_failure))
 
 
 def _final_response(status: DurableOrchestrationStatus, failed_is_error: bool) -> HttpResponse | None:
@@ -562,7 +560,9 @@ class SyncDurableFunctionsClient(ClientCore):
     purge_instance_history = _blocking(DurableOrchestrationClient.purge_instance_history)
     purge_instance_history_by = _blocking(DurableOrchestrationClient.purge_instance_history_by)
     read_entity_state = _blocking(DurableOrchestrationClient.read_entity_state)
-    wait_for_completion_or_create_check_status_response = _blocking(DurableOrchestrationClient.wait_for_completion_or_create_check_status_response)
+    wait_for_completion_or_create_check_status_response = _blocking(
+        DurableOrchestrationClient.wait_for_completion_or_create_check_status_response
+    )
 
 
 __all__ = [

@@ -228,9 +228,7 @@ def _not_found(instance_id: str) -> tuple[int, str]:
     return 404, f"No instance with ID '{instance_id}' found."
 
 
-def with_reason(
-    base: str | None, instance_id: str, verb: str, operation: ops.Operation, reason: str | None
-) -> Request:
+def with_reason(base: str | None, instance_id: str, verb: str, operation: ops.Operation, reason: str | None) -> Request:
     """Terminate, suspend or resume; finished instances are passed over in silence."""
     url = instance_url(base, instance_id, verb, f"?reason={quote(reason or '')}")
     return Request(operation, "POST", url, accepted(_not_found(instance_id), silent=(202, 410)))
@@ -242,8 +240,7 @@ def rewind(
     """Rewind a failed instance. Raises `Exception` without an address, as published."""
     if not base:
         raise Exception(
-            "The Python SDK only supports RPC endpoints."
-            "Please remove the `localRpcEnabled` setting from host.json"
+            "The Python SDK only supports RPC endpoints.Please remove the `localRpcEnabled` setting from host.json"
         )
 
     def read(status: int, body: Any) -> None:

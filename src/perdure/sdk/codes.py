@@ -87,18 +87,12 @@ class Orchestrator:
         self.fn = activity_func
         self.code = OrchestratorCode(activity_func)
 
-    @property
-    def task_orchestration_executor(self) -> Any:
-        """The executor of one invocation."""
-        from perdure.sdk.wire_1x import TaskOrchestrationExecutor
-
-        return TaskOrchestrationExecutor()
-
     def handle(self, context: Any) -> str:
         """Advance the orchestration that `context` describes and give the published JSON answer."""
+        from perdure.sdk.wire_1x import run_context
+
         self.durable_context = context
-        answer: str = self.task_orchestration_executor.execute(context, context.histories, self.fn)
-        return answer
+        return run_context(self.code, context)
 
     @classmethod
     def create(cls, fn: Callable[..., Any]) -> Callable[[Any], str]:
@@ -107,15 +101,15 @@ class Orchestrator:
         The result takes the trigger payload as JSON text, or an object with such a `body`, and gives the answer as
         JSON text. Raises `FunctionShapeError` for a function that cannot be an orchestrator.
         """
-        code = OrchestratorCode(fn)
 
         def handle(context: Any) -> str:
             from perdure.sdk.wire_1x import run_orchestrator
 
-            return run_orchestrator(handle.perdure_code, _body_of(context))  # type: ignore[attr-defined]
+            return run_orchestrator(carrier.perdure_code, _body_of(context))
 
-        handle.orchestrator_function = fn  # type: ignore[attr-defined]
-        handle.perdure_code = code  # type: ignore[attr-defined]
+        carrier: Any = handle
+        carrier.orchestrator_function = fn
+        carrier.perdure_code = OrchestratorCode(fn)
         return handle
 
 
@@ -145,14 +139,16 @@ class Entity:
 
             return run_entity(code, _body_of(context))
 
-        handle.entity_function = fn  # type: ignore[attr-defined]
-        handle.perdure_code = code  # type: ignore[attr-defined]
+        carrier: Any = handle
+        carrier.entity_function = fn
+        carrier.perdure_code = code
         return handle
 
 
 def _body_of(context: Any) -> str:
     body = getattr(context, "body", None)
-    return context if body is None else body
+    text: str = context if body is None else body
+    return text
 
 
 def code_of(user_function: Any) -> OrchestratorCode | EntityCode | None:

@@ -1,0 +1,115 @@
+"""The import finder that serves `azure.durable_functions` and all its submodules from here.
+
+It wins over an installed azure-functions-durable; the namespace package `azure` and everything beside it stay as they
+are. Modules are made at once and hold nothing: names are looked up in `perdure.sdk.names` when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from perdure.sdk.names import HOME, MODULES, ONLY_IN_2
+
+ROOT = "azure.durable_functions"
+_PACKAGES = {path.rpartition(".")[0] for path in MODULES if path}
+
+#: names of SDK 2.0 that somebody looked up under the published package
+touched_2: set[str] = set()
+
+
+def resolve(name: str) -> Any:
+    """The object behind a public name. Raises `AttributeError` for any other name."""
+    home = HOME.get(name)
+    if home is None:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(home), name)
+
+
+class PublishedModule(ModuleType):
+    """One module of the published package."""
+
+    def __getattr__(self, name: str) -> Any:
+        path: str = self.__dict__.get("_path", "")
+        if name in MODULES[path]:
+            if name in ONLY_IN_2:
+                touched_2.add(name)
+            value = resolve(name)
+        else:
+            value = sys.modules.get(f"{self.__name__}.{name}")
+            if value is None:
+                value = _optional(self.__name__, name)
+        self.__dict__[name] = value
+        return value
+
+    def __dir__(self) -> list[str]:
+        prefix = f"{self.__name__}."
+        below = [name[len(prefix) :] for name in sys.modules if name.startswith(prefix)]
+        return sorted({*super().__dir__(), *MODULES[self._path], *(name for name in below if "." not in name)})
+
+
+def _optional(module: str, name: str) -> Any:
+    if module == ROOT and name == "openai_agents":
+        try:
+            return importlib.import_module(f"{ROOT}.openai_agents")
+        except ImportError:
+            pass
+    raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
+class _Loader(Loader):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return PublishedModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        path = module.__name__[len(ROOT) + 1 :]
+        module.__dict__["_path"] = path
+        module.__dict__["__all__"] = list(MODULES[path])
+        if path in _PACKAGES:
+            module.__path__ = []
+        if not path:
+            self._make_submodules()
+
+    def _make_submodules(self) -> None:
+        """All at once, so that no later import binds a submodule over the class of the same name in its parent."""
+        for path in MODULES:
+            name = f"{ROOT}.{path}"
+            if path and name not in sys.modules:
+                spec = ModuleSpec(name, self, is_package=path in _PACKAGES)
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[name] = module
+                self.exec_module(module)
+
+
+class AzureNames(MetaPathFinder):
+    """Finds the published package and its submodules."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module of the published package, None for all others."""
+        if not fullname.startswith(ROOT):
+            return None
+        below = fullname[len(ROOT) + 1 :]
+        if (fullname != ROOT and fullname[len(ROOT)] != ".") or below not in MODULES:
+            return None
+        return ModuleSpec(fullname, _Loader(), is_package=below in _PACKAGES)
+
+
+def install() -> None:
+    """Serve `azure.durable_functions` from here from now on; modules of another distribution are forgotten."""
+    if not any(isinstance(finder, AzureNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, AzureNames())
+    loaded = sys.modules.get(ROOT)
+    if loaded is not None and not isinstance(loaded, PublishedModule):
+        for name in [name for name in sys.modules if name == ROOT or name.startswith(ROOT + ".")]:
+            del sys.modules[name]
+        azure = sys.modules.get("azure")
+        if azure is not None and getattr(azure, "durable_functions", None) is loaded:
+            del azure.durable_functions
