@@ -135,10 +135,11 @@ class Activities:
             self._claiming = False
             if isinstance(answer, StoreError):
                 self._telemetry.store_failed(str(answer))
+                self._unclaimed = True
                 self._clock.later(_RETRY_SECONDS, self._claim)
                 return
-            if len(answer) < wanted:
-                self._unclaimed = False
+            if len(answer) >= wanted:
+                self._unclaimed = True
             if self._draining:
                 for item in answer:
                     self._give_back(item)
@@ -146,7 +147,8 @@ class Activities:
             self._claimed += answer
             self._start_claimed()
 
-        self._unclaimed = True
+        # whoever learns of more work from here on says so again
+        self._unclaimed = False
         self._store.claim_work(self._token, self._names, wanted, claimed)
 
     def _start(self, item: WorkItem) -> None:

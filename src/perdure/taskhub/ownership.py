@@ -139,7 +139,9 @@ class Ownership:
         self._seen = seen
         others = tuple(sorted(seen))
         if others != self._others:
+            # whoever is gone may have been declared dead by others, or here by a call whose answer was lost
             self._others = others
+            self.on_abandoned_work()
             self.scan()
             self._timers.refill()
         self.on_alone(not others)

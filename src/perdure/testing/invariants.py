@@ -261,6 +261,24 @@ class Monitor:
         ):
             raise Violation(DURABLE, f"the event {event} to {instance_id} was acknowledged and is nowhere")
 
+    def standing(self, clients: list[str]) -> list[str]:
+        """How the unfinished instances of these clients stand, for the report."""
+        tables = self._tables
+        lines = []
+        for n, record in tables.instances.items():
+            root = record
+            while root.parent_n in tables.instances:
+                root = tables.instances[root.parent_n]
+            if record.status.is_terminal or root.instance_id not in clients:
+                continue
+            lines.append(
+                f"{n} {record.instance_id} {record.name} {record.status.label} owner={record.owner} turn={record.turn} "
+                f"generation={record.generation} parked={record.parked} inbox={tables.inbox_rows(n, 0)[:5]} "
+                f"work={[tables.work[key] for key in tables.work_of.get(n, ())][:5]} "
+                f"open={dict(list(self._accounts[n].open.items())[:5]) if n in self._accounts else ''}"
+            )
+        return lines
+
     def settled(self) -> None:
         """All clients are done and the hosts have been idle: nothing may wait that nobody will ever take."""
         tables = self._tables

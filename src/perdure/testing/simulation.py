@@ -366,7 +366,8 @@ class World:
         self._at(settings.faults_end, self._heal)
         if not self.time.run_until(lambda: self.healthy and all(c.done for c in self.clients), within=settings.limit):
             waiting = [client.name for client in self.clients if not client.done]
-            raise Violation(LIVE, f"after {settings.limit} s still not content: {', '.join(waiting)}")
+            text = f"after {settings.limit} s still not content: {', '.join(waiting)}\n"
+            raise Violation(LIVE, text + "\n".join(self.monitor.standing(waiting)))
         self.time.advance(60.0)
         self.monitor.settled()
 
