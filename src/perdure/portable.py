@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import Any
 
 WINDOWS = sys.platform == "win32"
 
@@ -101,40 +101,37 @@ def on_stop_signals(loop: Any, call: Callable[[], None]) -> None:
             loop.add_signal_handler(number, call)
 
 
-def lock_file(file: IO[Any], *, wait: bool = False) -> bool:
-    """Take the exclusive lock on an open file for this process; the kernel frees it at its end.
+def try_lock(descriptor: int) -> bool:
+    """Take the exclusive lock on an open file; the kernel frees it when the file is closed or the process ends.
 
-    False when another process holds it and `wait` is not set.
+    False when somebody else holds it.
     """
-    if sys.platform == "win32":
-        import msvcrt
-
-        file.seek(0)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         return False
     return True
 
 
-def unlock_file(file: IO[Any]) -> None:
-    """Give back what `lock_file` took."""
+def unlock(descriptor: int) -> None:
+    """Give back what `try_lock` took."""
     if sys.platform == "win32":
         import msvcrt
 
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        return
-    import fcntl
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
 
-    fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def private_file(path: str) -> None:

@@ -51,7 +51,7 @@ class BegunSlots:
 
 
 def invocation_number(invocation: str) -> int:
-    """The number in an invocation id made by `InvocationIds`."""
+    """The number in the last twelve digits of an invocation id, a GUID."""
     return int(invocation[24:], 16)
 
 

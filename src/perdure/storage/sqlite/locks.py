@@ -3,35 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+from perdure import portable
 
 
 class FileLock:
@@ -46,11 +20,11 @@ class FileLock:
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free."""
-        return _try_lock(self._descriptor)
+        return portable.try_lock(self._descriptor)
 
     def release(self) -> None:
         """Give the lock back; the file stays open."""
-        _unlock(self._descriptor)
+        portable.unlock(self._descriptor)
 
     def close(self) -> None:
         """Close the file, which frees the lock."""
