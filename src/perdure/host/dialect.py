@@ -9,7 +9,9 @@ from typing import Any
 
 from perdure.host.user_errors import requirement_lines
 
-_DISTRIBUTION = re.compile(r"azure[-_.]functions[-_.]durable\s*(?:\[[^\]]*\])?\s*(?P<spec>.*)", re.IGNORECASE)
+_DISTRIBUTION = re.compile(
+    r"azure[-_.]functions[-_.]durable(?![\w.-]*\w)\s*(?:\[[^\]]*\])?\s*(?P<spec>.*)", re.IGNORECASE
+)
 _CLAUSE = re.compile(r"(?P<operator>===?|~=|>=|>)\s*(?P<version>\d+(?:\.\d+)*)")
 _INSTALLED = re.compile(r"azure_functions_durable-(?P<version>\d+)[^-]*\.(?:dist|egg)-info$", re.IGNORECASE)
 

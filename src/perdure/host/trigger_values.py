@@ -10,7 +10,6 @@ from typing import Any
 
 from azure.functions import meta
 
-_ACTIVITY = "activitytrigger"
 _TIMER = "timertrigger"
 #: a timer fired by hand knows no schedule
 _NO_SCHEDULE = '{"Schedule": {"AdjustForDST": true}, "ScheduleStatus": null, "IsPastDue": false}'
@@ -33,14 +32,10 @@ def trigger_value(trigger: str, payload: str | None, binding: dict[str, Any]) ->
     many = trigger in _BATCHES and str(binding.get("cardinality", "")).lower() == "many"
     if many:
         items = _items(text)
-        data = meta.Datum(json.dumps(items), "json")
-        if trigger == "kafkatrigger":
-            data = meta.Datum(_Collection(items), "collection_string")
+        data = meta.Datum(_Collection(items), "collection_bytes")
         metadata = _METADATA_MANY.get(trigger, _no_metadata_many)(items)
     else:
-        data = meta.Datum(text, "json" if trigger in _JSON_TYPES or _is_object(text) else "string")
-        if trigger == "blobtrigger":
-            data = meta.Datum(text, "string")
+        data = meta.Datum(text, "json" if trigger in _JSON_TYPES else "string")
         metadata = _METADATA.get(trigger, _no_metadata)()
     try:
         return converter.decode(data, trigger_metadata=metadata)
@@ -49,10 +44,10 @@ def trigger_value(trigger: str, payload: str | None, binding: dict[str, Any]) ->
 
 
 class _Collection:
-    """A list of texts as the converters expect it."""
+    """The bodies of a batch as the converters expect them."""
 
     def __init__(self, items: list[Any]) -> None:
-        self.string = [item if isinstance(item, str) else json.dumps(item) for item in items]
+        self.bytes = [(item if isinstance(item, str) else json.dumps(item)).encode() for item in items]
 
 
 def _converter(trigger: str) -> Any:
