@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
-from perdure.storage.memory_tables import Application, HostState, Tables, is_unstarted, messages_of, replaces
+from perdure.storage.memory_tables import Application, HostState, Tables, can_act, is_unstarted, messages_of
+from perdure.storage.policies import replaces
 from perdure.storage.provider import (
     Callback,
     DueTimer,
@@ -319,7 +320,8 @@ class MemoryStore:
             for due, seq, n in tables.timers:
                 if due > until or len(found) == limit:
                     break
-                if tables.is_free(tables.instances[n].owner, token):
+                record = tables.instances[n]
+                if tables.is_free(record.owner, token) and can_act(record):
                     found.append(DueTimer(due, seq, n))
             return found
 

@@ -34,11 +34,12 @@ from perdure.model.commit_plan import (
 )
 from perdure.model.history import ExecutionResumed, ExecutionRewound, ExecutionSuspended, ExecutionTerminated
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
-from perdure.model.operations import ExistingPolicy
+from perdure.storage.policies import replaced_child, replaces
 from perdure.storage.provider import HostRegistration, InboxRow, Loaded
 
 #: rows of an inbox that one read returns
 INBOX_WINDOW = 256
+_BEFORE_ALL = -(1 << 63)
 
 WorkKey = tuple[int, int, int]
 
@@ -65,7 +66,6 @@ class StoredMessage(Struct, frozen=True):
     generation: int
     task: int
     due: int
-    ahead: bool
 
 
 class Tables:
@@ -111,26 +111,22 @@ class Tables:
                 yield record
 
     def load(self, n: int) -> Loaded:
-        rows = self.inbox_rows(n, 0)
+        rows = self.inbox_rows(n, _BEFORE_ALL)
         return Loaded(self.instances[n], rows, more=len(rows) < len(self.inbox.get(n, {})))
 
     def inbox_rows(self, n: int, after: int) -> list[InboxRow]:
-        """A window of rows by `seq`: commits that overlapped can become visible against the order of their numbers.
-
-        Rows put ahead of the queue come before the first window, all of them.
-        """
+        """A window of rows by `seq`: commits that overlapped can become visible against the order of their numbers."""
         stored = self.inbox.get(n, {})
-        ahead = sorted(seq for seq, row in stored.items() if row.ahead) if after == 0 else []
-        queue = sorted(seq for seq, row in stored.items() if seq > after and not row.ahead)[:INBOX_WINDOW]
+        numbers = sorted(seq for seq in stored if seq > after)[:INBOX_WINDOW]
         return [
             InboxRow(seq, decode_event(row.body), row.generation, row.task, row.due)
-            for seq, row in ((seq, stored[seq]) for seq in ahead + queue)
+            for seq, row in ((seq, stored[seq]) for seq in numbers)
         ]
 
     def put_message(self, n: int, seq: int, message: Message) -> None:
         event = message.event
         self.inbox.setdefault(n, {})[seq] = StoredMessage(
-            encode_event(event), type(event), message.generation, message.task, message.due, message.ahead
+            encode_event(event), type(event), message.generation, message.task, message.due
         )
         if message.due:
             insort(self.timers, (message.due, seq, n))
@@ -188,7 +184,9 @@ class Application:
     def run(self) -> CommitAnswer:
         """Survivors first, then rows of instances, then new ids; messages last, so that they see all of it."""
         batch = self.batch
-        survivors = [self._stands_at(plan.n, plan.base_turn) for plan in batch.turns]
+        standing = [plan for plan in batch.turns if self._stands_at(plan.n, plan.base_turn)]
+        first = {plan.n: plan for plan in reversed(standing)}
+        survivors = [first.get(plan.n) is plan for plan in batch.turns]
         parkings = tuple(self._park(parking) for parking in batch.parkings)
         applied = [plan for plan, survives in zip(batch.turns, survivors, strict=True) if survives]
         for plan in applied:
@@ -196,18 +194,19 @@ class Application:
         chunks = tuple(self._write_chunk(chunk) for chunk in batch.chunks)
         for release in batch.releases:
             self._release(release)
-        purges = tuple(self._purge(purge) for purge in batch.purges)
-        creations = self._create_all([*batch.creations, *(new for plan in applied for new in plan.creations)])
+        failures: list[Message] = []
+        purges = tuple(self._purge(purge, failures) for purge in batch.purges)
+        news = [*batch.creations, *(new for plan in applied for new in plan.creations)]
+        creations = self._create_all(news, failures)
         results = tuple(self._result(result) for result in batch.results)
         own_creations = tuple(self._verdict_of(new, creations) for new in batch.creations)
         turns = tuple(
             self._turn_verdict(plan, creations) if survives else TurnVerdict(Verdict.FENCED)
             for plan, survives in zip(batch.turns, survivors, strict=True)
         )
-        messages = tuple(self._send(message) for message in batch.messages)
-        for purge, verdict in zip(batch.purges, purges, strict=True):
-            if purge.parent_failure is not None and verdict is Verdict.APPLIED:
-                self._send(purge.parent_failure)
+        messages = self._send_all(batch.messages)
+        for failure in failures:
+            self._send(failure)
         for given_back in batch.returns:
             self._give_back(given_back)
         for attempt in batch.attempts:
@@ -265,7 +264,7 @@ class Application:
         over = list(plan.consumed)
         if plan.close_timers or plan.close_inbox or plan.close_all_timers:
             for seq, row in rows.items():
-                closes = plan.close_all_timers or row.task in plan.close_timers if row.due else plan.close_inbox
+                closes = plan.close_all_timers or seq in plan.close_timers if row.due else plan.close_inbox
                 if closes:
                     over.append(seq)
         tables.delete_messages(plan.n, over)
@@ -274,9 +273,10 @@ class Application:
             tables.delete_work(list(tables.work_of.get(plan.n, {})))
 
     def _turn_verdict(self, plan: TurnPlan, creations: dict[int, CreationVerdict]) -> TurnVerdict:
-        messages = tuple(self._send(message) for message in plan.messages)
-        for item in plan.work:
-            self.tables.put_work(item)
+        messages = self._send_all(plan.messages)
+        if plan.n in self.tables.instances:
+            for item in plan.work:
+                self.tables.put_work(item)
         return TurnVerdict(Verdict.APPLIED, messages, tuple(self._verdict_of(new, creations) for new in plan.creations))
 
     def _write_chunk(self, chunk: WorkChunk) -> Verdict:
@@ -300,25 +300,30 @@ class Application:
         if record is not None and record.owner == self.token:
             self.tables.put_instance(replace(record, owner=0, not_before=release.not_before or record.not_before))
 
-    def _purge(self, purge: Purge) -> Verdict:
+    def _purge(self, purge: Purge, failures: list[Message]) -> Verdict:
         if purge.n in self.locked:
             return Verdict.FENCED
-        if purge.n not in self.tables.instances:
+        record = self.tables.instances.get(purge.n)
+        if record is None:
             return Verdict.REFUSED
+        if purge.parent_failure is not None and not record.status.is_terminal:
+            failures.append(purge.parent_failure)
         self.tables.delete_instance(purge.n)
         return Verdict.APPLIED
 
-    def _create_all(self, news: list[NewInstance]) -> dict[int, CreationVerdict]:
+    def _create_all(self, news: list[NewInstance], failures: list[Message]) -> dict[int, CreationVerdict]:
         """Verdicts by number, in the order of ids as a database inserts them; refusals are sent later."""
-        return {new.n: self._create(new) for new in sorted(news, key=lambda new: new.instance_id)}
+        return {new.n: self._create(new, failures) for new in sorted(news, key=lambda new: new.instance_id)}
 
-    def _create(self, new: NewInstance) -> CreationVerdict:
+    def _create(self, new: NewInstance, failures: list[Message]) -> CreationVerdict:
         tables = self.tables
         holder = tables.ids.get(new.instance_id)
         if holder is not None:
-            status = tables.instances[holder].status
-            if not replaces(new.policy, status):
-                return CreationVerdict(Verdict.REFUSED, holder, status)
+            old = tables.instances[holder]
+            if not replaces(new.policy, old.status):
+                return CreationVerdict(Verdict.REFUSED, holder, old.status)
+            if old.parent_n and not old.status.is_terminal:
+                failures.append(replaced_child(old.instance_id, old.parent_n, old.parent_generation, old.parent_task))
             tables.delete_instance(holder)
         tables.ids[new.instance_id] = new.n
         tables.put_instance(
@@ -351,12 +356,18 @@ class Application:
             return CreationVerdict(verdict.verdict, verdict.n, verdict.status, self._send(new.refusal))
         return verdict
 
-    def _send(self, message: Message) -> MessageVerdict:
+    def _send_all(self, messages: tuple[Message, ...]) -> tuple[MessageVerdict, ...]:
+        """Send in order. What goes ahead of a queue gets numbers below zero, below all that stands there."""
+        numbers = [next(self.seq) for message in messages if message.ahead]
+        ahead = [-number for number in reversed(numbers)]
+        return tuple(self._send(message, ahead.pop(0) if message.ahead else 0) for message in messages)
+
+    def _send(self, message: Message, ahead: int = 0) -> MessageVerdict:
         tables = self.tables
         n = message.n or tables.ids.get(message.instance_id, 0)
         if n == 0 and message.create is not None:
-            n = self._create(message.create).n
-        seq = next(self.seq)
+            n = self._create(message.create, []).n
+        seq = ahead or next(self.seq)
         record = tables.instances.get(n)
         if record is None:
             return MessageVerdict(0, n, 0)
@@ -382,19 +393,17 @@ class Application:
             self.tables.put_work(replace(item, owner=0, suspect=given.suspect, not_before=given.not_before))
 
 
+def can_act(record: InstanceRecord) -> bool:
+    """Whether messages that are no control messages can move the instance."""
+    return record.parked is None and record.status is not RuntimeStatus.SUSPENDED and not record.status.is_terminal
+
+
 def is_unstarted(record: InstanceRecord) -> bool:
     """Whether there is something to do without any message: code that has not begun, work rows not yet written."""
     return record.cursor > 0 or (record.first_turn == 0 and record.kind is InstanceKind.ORCHESTRATION)
 
 
-def replaces(policy: ExistingPolicy, status: RuntimeStatus) -> bool:
-    """Whether a start under `policy` takes the place of an instance with `status`."""
-    if policy is ExistingPolicy.FAIL_IF_RUNNING:
-        return status.is_terminal
-    return policy is ExistingPolicy.REPLACE_ANY
-
-
 def messages_of(batch: CommitBatch) -> int:
     """The most inbox rows that a batch can write: so many numbers its begin reserves."""
-    plain = len(batch.messages) + len(batch.results) + len(batch.creations) + len(batch.purges)
-    return plain + sum(len(plan.messages) + len(plan.creations) for plan in batch.turns)
+    plain = len(batch.messages) + len(batch.results) + 2 * len(batch.creations) + len(batch.purges)
+    return plain + sum(len(plan.messages) + 2 * len(plan.creations) for plan in batch.turns)

@@ -126,6 +126,7 @@ class Application:
         )
         messages = self._send_list(batch.messages)
         for failure in failures:
+            self._known.fetch(self._connection, self._hub, failure.n)
             self._send(failure)
         self._write_messages()
         self._return(batch.returns)

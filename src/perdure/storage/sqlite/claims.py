@@ -51,9 +51,15 @@ def claim_ready(connection: sqlite3.Connection, hub: int, token: int, limit: int
 
 def waiting(connection: sqlite3.Connection, hub: int, token: int, now: int) -> list[tuple[int, int]]:
     """What waits for instances of this host: number and `seq`, (number, 0) without a message."""
-    rows = connection.execute(SQL.waiting, (hub, token, now, WAITING_WINDOW)).fetchall()
-    rows += connection.execute(SQL.waiting_timers, (hub, now, token, WAITING_WINDOW)).fetchall()
-    return rows
+    own = (hub, token, now, WAITING_WINDOW)
+    rows: list[tuple[int, int]] = connection.execute(SQL.waiting_messages, own).fetchall()
+    rows += connection.execute(SQL.waiting_timers, (hub, now, token, now, WAITING_WINDOW)).fetchall()
+    rows += connection.execute(SQL.waiting_starts, own).fetchall()
+    return sorted(rows, key=_by_seq)[:WAITING_WINDOW]
+
+
+def _by_seq(row: tuple[int, int]) -> tuple[int, int]:
+    return row[1], row[0]
 
 
 def _owners_of_ready(connection: sqlite3.Connection, hub: int) -> Iterator[int]:

@@ -93,6 +93,11 @@ class Standings:
             if row[0] not in self.by_number:
                 self.add(Standing(row))
 
+    def fetch(self, connection: sqlite3.Connection, hub: int, n: int) -> None:
+        """Take note of an instance that the batch does not name."""
+        if n not in self.by_number:
+            self._add(connection.execute(SQL.standing_by_number, (json_list([n]), hub)))
+
     def add(self, standing: Standing) -> None:
         self.by_number[standing.n] = standing
         self.by_id[standing.instance_id] = standing

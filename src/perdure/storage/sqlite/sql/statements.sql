@@ -219,13 +219,19 @@ SELECT min(owner) FROM instance WHERE hub = ? AND ready = 1 AND owner > ?
 -- name: ready_of_owner
 SELECT n FROM instance WHERE hub = ? AND ready = 1 AND owner = ? AND not_before <= ? ORDER BY not_before LIMIT ?
 
--- name: waiting
-SELECT i.n, coalesce(w.seq, 0) FROM instance i LEFT JOIN inbox w ON w.n = i.n AND w.lane <= 0
-WHERE i.hub = ? AND i.ready = 1 AND i.owner = ? AND i.not_before <= ? ORDER BY 2 LIMIT ?
+-- name: waiting_starts
+SELECT n, 0 FROM instance
+WHERE hub = ? AND ready = 1 AND owner = ? AND not_before <= ? AND parked IS NULL AND status IN (0, 6)
+    AND (cursor > 0 OR (first_turn = 0 AND kind = 0))
+LIMIT ?
+
+-- name: waiting_messages
+SELECT i.n, w.seq FROM instance i CROSS JOIN inbox w ON w.n = i.n AND w.lane = 0
+WHERE i.hub = ? AND i.ready = 1 AND i.owner = ? AND i.not_before <= ? ORDER BY w.seq LIMIT ?
 
 -- name: waiting_timers
 SELECT w.n, w.seq FROM inbox w JOIN instance i ON i.n = w.n
-WHERE w.hub = ? AND w.lane = 1 AND w.held = 0 AND w.due <= ? AND i.owner = ? LIMIT ?
+WHERE w.hub = ? AND w.lane = 1 AND w.held = 0 AND w.due <= ? AND i.owner = ? AND i.not_before <= ? LIMIT ?
 
 -- name: due
 SELECT w.due, w.seq, w.n, i.owner, i.not_before FROM inbox w JOIN instance i ON i.n = w.n
