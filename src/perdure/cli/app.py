@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
+from perdure.cli.lint.command import lint_command
 from perdure.cli.settings import settings_app
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(settings_app, name="settings")
+app.command("lint")(lint_command)
 
 
 @app.command(

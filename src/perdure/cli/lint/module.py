@@ -19,7 +19,7 @@ _TRIGGERS = {
 
 
 class Module(Struct, frozen=True):
-    """`functions` by name, also nested ones (the last of a name wins); `kinds` of those that are durable.
+    """`functions` by name, also nested ones (the outermost of a name wins); `kinds` of those that are durable.
 
     `variables` are names assigned at module level; `rebound` those that some function rebinds with `global`.
     """
@@ -34,9 +34,11 @@ class Module(Struct, frozen=True):
 
 def read_module(tree: ast.Module) -> Module:
     """Collect what the checks need of a parsed module."""
-    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)}
-    kinds = {name: kind for name, node in functions.items() if (kind := _decorated_kind(node))}
-    orchestrators = [functions[name] for name, kind in kinds.items() if kind == "orchestrator"]
+    nodes = [node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)]
+    # breadth first, so of functions with one name the outermost comes first; it is the one to keep
+    functions = {node.name: node for node in reversed(nodes)}
+    kinds = {node.name: kind for node in nodes if (kind := _decorated_kind(node))}
+    orchestrators = [node for node in nodes if _decorated_kind(node) == "orchestrator"]
     for node in _created(tree, "Orchestrator"):
         if node.id in functions and functions[node.id] not in orchestrators:
             orchestrators.append(functions[node.id])
