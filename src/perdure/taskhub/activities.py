@@ -102,8 +102,14 @@ class Activities:
         self._unclaimed = True
         self._start_claimed()
 
+    def resume(self) -> None:
+        """The store knows this host to be alive: start what was held back meanwhile."""
+        if self._claimed or self._unclaimed:
+            self._start_claimed()
+
     def _start_claimed(self) -> None:
-        if self._draining:
+        if self._draining or not self._committer.is_current():
+            # others may have taken this host for dead, and its claims with it: nothing new before the next beat
             return
         claimed, limit = self._claimed, self._options.max_activities
         started = 0

@@ -34,6 +34,8 @@ _UNJUDGED = ("returns", "attempts", "releases")
 _RETRY_SECONDS = 0.05
 _RETRY_LONGEST = 2.0
 _ATTEMPT_SECONDS = 0.5
+#: the part of the TTL that a host stays away from being declared dead
+_MARGIN = 1 / 9
 
 Item = tuple[str, Any, Callable[[Any], None]]
 
@@ -60,7 +62,7 @@ class Committer:
         self._idle: list[Callable[[], None]] = []
         self._epoch = 0
         self.token = 0
-        self.last_success = 0.0
+        self._beaten = 0.0
         self.on_dead: Callable[[], None] = lambda: None
 
     def begin(self, token: int, store_time: int) -> None:
@@ -69,6 +71,7 @@ class Committer:
         self._epoch += 1
         self._waiting, self._split, self._attempts, self._scheduled = [], [], [], False
         self.observe_time(store_time)
+        self._beaten = self._clock.monotonic()
 
     def stop(self) -> None:
         """Forget everything; nothing is committed any more."""
@@ -78,7 +81,14 @@ class Committer:
     def observe_time(self, store_time: int) -> None:
         """Take the store's clock as the time that counts."""
         self._offset = store_time - self._clock.now()
-        self.last_success = self._clock.monotonic()
+
+    def succeeded(self, asked: float) -> None:
+        """The store raised this host's beat when it was asked at `asked` (monotonic seconds)."""
+        self._beaten = max(self._beaten, asked)
+
+    def is_current(self) -> bool:
+        """Whether no other host can have declared this one dead yet: they wait for the TTL (design 8)."""
+        return self._clock.monotonic() - self._beaten < self._options.host_ttl * (1 - _MARGIN)
 
     def time(self) -> int:
         """The store's time, in microseconds, as well as this host can tell."""
@@ -210,6 +220,7 @@ class Committer:
             self.on_dead()
             return
         self.observe_time(answer.time)
+        self.succeeded(started)
         self._telemetry.committed(batch, self._clock.monotonic() - started)
         items, self._flying = self._flying or [], None
         verdicts = {field: iter(getattr(answer, field)) for field in _JUDGED}

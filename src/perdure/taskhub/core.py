@@ -50,6 +50,7 @@ class TaskHub:
         self.timers.on_due = self.registry.timer_due
         self.committer.on_dead = self._token_lost
         self.ownership.on_alone = self._alone
+        self.ownership.on_beat = self.activities.resume
         self.ownership.on_abandoned_work = self.activities.look
         self.dispatcher.on_left_behind = self.ownership.left_behind
         self.dispatcher.on_starved = self.ownership.starved

@@ -48,6 +48,8 @@ class Ownership:
         self._left_behind = False
         #: others may have left activities that nobody runs
         self.on_abandoned_work: Callable[[], None] = lambda: None
+        #: the store raised the beat: this host is alive for all to see
+        self.on_beat: Callable[[], None] = lambda: None
         self.on_alone: Callable[[bool], None] = lambda alone: None
 
     def register(self, done: Callable[[Registered], None]) -> None:
@@ -94,7 +96,7 @@ class Ownership:
         self._ticks.append(self._clock.later(seconds, call))
 
     def _beat(self) -> None:
-        token = self._token
+        token, asked = self._token, self._clock.monotonic()
 
         def beaten(answer: bool | StoreError) -> None:
             if token != self._token:
@@ -102,7 +104,8 @@ class Ownership:
             if answer is False:
                 self._committer.on_dead()
             elif answer is True:
-                self._committer.last_success = self._clock.monotonic()
+                self._committer.succeeded(asked)
+                self.on_beat()
 
         self._store.beat(token, beaten)
         self._watch()

@@ -94,6 +94,8 @@ class Monitor:
         self._results: dict[tuple[int, int, int], set[str | None]] = {}
         self._durable: set[tuple[int, int, int]] = set()
         self._tried: dict[tuple[int, int, int], list[Tried]] = {}
+        #: history rows as they became visible, also of generations that are deleted since
+        self._stored: dict[tuple[int, int, int], list[HistoryEvent]] = {}
         self._last: dict[int, tuple[int, int, Tried]] = {}
         self.turns = 0
         self.replayed = 0
@@ -137,6 +139,7 @@ class Monitor:
         if plan.history is not None:
             events = decode_history(plan.history)
             self._row(plan.n, account, events, plan.turn)
+            self._stored[(plan.n, plan.generation, plan.turn)] = events
             for tried in self._tried.pop((plan.n, plan.generation, plan.turn), ()):
                 if _is_row_of(events, tried.time, tried.events):
                     self._last[plan.n] = (plan.generation, plan.turn, tried)
@@ -209,8 +212,8 @@ class Monitor:
     def session_continues(self, request: TurnRequest, last: TurnRequest) -> None:
         """A session is used without history; `last` is the turn that it ran before."""
         turn = last.base_turn + 1
-        row = self._tables.history.get(last.n, {}).get((last.generation, turn))
-        if row is None or not _is_row_of(decode_history(row), last.time, last.events):
+        stored = self._stored.get((last.n, last.generation, turn))
+        if stored is None or not _is_row_of(stored, last.time, last.events):
             text = f"{request.n}/{request.generation}: used at turn {request.base_turn} after a turn {turn} not stored"
             raise Violation(SESSION, text)
 
