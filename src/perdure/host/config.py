@@ -94,7 +94,6 @@ class HostConfig(Struct, frozen=True, kw_only=True):
     overridable_states: str
     rollback_on_exceptions: bool | None
     throw_on_raise_event: bool
-    show_inputs_in_history: bool
     http_poll_milliseconds: int
     use_forwarded_host: bool
     trace_replay_events: bool

@@ -19,13 +19,17 @@ class RunKind(Enum):
 
 
 class RunStarted(Struct, frozen=True):
-    """A function was handed to a worker: once per function run and per orchestrator turn."""
+    """A function was handed to a worker: once per function run and per orchestrator turn.
+
+    `reason` and `details` are what its trigger says of the run, if anything.
+    """
 
     function: str
     invocation: str
     kind: RunKind
     instance_id: str = ""
     reason: str = ""
+    details: str = ""
 
 
 class RunEnded(Struct, frozen=True):

@@ -19,7 +19,7 @@ from perdure.host.entity_api import EntityApi
 from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
 from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
 from perdure.host.query_values import BadParameter, Parameters, status_in_any_case
-from perdure.host.status_payload import status_json
+from perdure.model.history_view import status_json
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
     Found,
@@ -63,14 +63,11 @@ _FINISHED = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.TERMINATED, Runtim
 class ManagementApi:
     """Answers the requests below the webhook path. Malformed input never gives a 500."""
 
-    def __init__(
-        self, ask: Ask, *, task_hub: str, code: str, forwarded: bool = False, show_inputs_in_history: bool = False
-    ) -> None:
+    def __init__(self, ask: Ask, *, task_hub: str, code: str, forwarded: bool = False) -> None:
         self._ask = ask
         self._task_hub = task_hub
         self._code = code
         self._forwarded = forwarded
-        self._show_inputs = show_inputs_in_history
         self._entities = EntityApi(ask)
 
     async def __call__(self, request: Request) -> Response:
@@ -116,10 +113,10 @@ class ManagementApi:
         body = msgspec.json.encode(
             status_json(
                 record,
-                answer.history if with_history else None,
+                answer.history,
                 show_input=parameters.flag("showInput", True),
-                show_output=parameters.flag("showHistoryOutput", False),
-                history_inputs=self._show_inputs,
+                show_history=with_history,
+                show_history_output=parameters.flag("showHistoryOutput", False),
             )
         )
         if not record.status.is_terminal:

@@ -30,6 +30,7 @@ from perdure.host.messages import AppIndexed, ClientCall, IndexedFunction
 from perdure.host.routing import RouteTable
 from perdure.host.server import HttpServer, open_sockets
 from perdure.host.supervisor import Supervisor, WorkerStartError
+from perdure.host.timers import Timers
 from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused, StartInstance
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
@@ -62,6 +63,7 @@ class Host:
         self._front: Front
         self._supervisor: Supervisor
         self._server: HttpServer | None = None
+        self._timers: Timers | None = None
 
     async def run(self) -> int:
         """The whole life of the host; the exit code. Raises `StartError` when it cannot start."""
@@ -111,13 +113,14 @@ class Host:
                 task_hub=config.hub_name,
                 code=self._code,
                 forwarded=config.use_forwarded_host,
-                show_inputs_in_history=config.show_inputs_in_history,
             ),
         )
         self._front.serve(self.functions.routes)
         await self._server.start(sockets)
         self.state = "Running"
         self._announce()
+        self._timers = self._made_timers()
+        self._timers.start()
 
     def _take_in(self, app: AppIndexed) -> None:
         """Learn what the app contains. Raises `StartError` with the user's own text when it cannot run."""
@@ -163,6 +166,20 @@ class Host:
         started = self._loop.create_future()
         self._hub.start(lambda: None if started.done() else started.set_result(None))
         await started
+
+    def _made_timers(self) -> Timers:
+        assert self._store is not None
+        assert self._hub is not None
+        hub = self._hub
+        return Timers(
+            self.functions,
+            self._config,
+            clock=self._clock,
+            store=self._store.provider,
+            token=lambda: hub.token,
+            run=self._supervisor.invoke_trigger,
+            log=self._log,
+        )
 
     def _announce(self) -> None:
         config = self._config
@@ -212,7 +229,7 @@ class Host:
         if isinstance(event, RunStarted):
             by_host = event.kind in (RunKind.HTTP, RunKind.TRIGGER)
             reason = event.reason or (HOST_API if by_host else "(null)")
-            self._log.executing(event.function, event.invocation, reason, "", event.instance_id)
+            self._log.executing(event.function, event.invocation, reason, event.details, event.instance_id)
         else:
             self._log.executed(
                 event.function, event.invocation, event.duration * 1000, event.error or None, event.instance_id
@@ -275,8 +292,11 @@ class Host:
         self.state = "Stopping"
         deadline = self._loop.time() + self._config.shutdown_timeout
         self._front.pause(0.0)
+        timers_ended = asyncio.ensure_future(self._timers.stop()) if self._timers is not None else None
         while self._front.outstanding and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
+        if timers_ended is not None and not await _within(timers_ended, deadline - self._loop.time()):
+            timers_ended.cancel()
         assert self._hub is not None
         assert self._server is not None
         drained = self._loop.create_future()

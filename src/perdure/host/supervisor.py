@@ -261,22 +261,22 @@ class Supervisor:
         return answer
 
     async def invoke_trigger(
-        self, function: str, payload: str | None, trace: str | None = None
+        self, function: str, payload: str | None, trace: str | None = None, reason: str = "", details: str = ""
     ) -> InvocationDone | InvocationFailed:
-        """Run any other function with its trigger's JSON text."""
+        """Run any other function with its trigger's JSON text. `reason` and `details` are for the log."""
         begin = TriggerInvocation(self._ids.next(), function, payload, trace)
-        answer = await self._call(RunKind.TRIGGER, begin, function)
+        answer = await self._call(RunKind.TRIGGER, begin, function, reason, details)
         assert isinstance(answer, (InvocationDone, InvocationFailed))
         return answer
 
-    async def _call(self, kind: RunKind, begin: Any, function: str) -> CallOutcome:
+    async def _call(self, kind: RunKind, begin: Any, function: str, reason: str = "", details: str = "") -> CallOutcome:
         future: asyncio.Future[CallOutcome] = self._loop.create_future()
 
         def done(outcome: CallOutcome) -> None:
             if not future.done():
                 future.set_result(outcome)
 
-        self._dispatch(Run(kind, begin, function, "", function in self._async_functions, done))
+        self._dispatch(Run(kind, begin, function, "", function in self._async_functions, done, reason, details))
         return await future
 
     # who runs what -----------------------------------------------------------------------------------------------
@@ -313,7 +313,9 @@ class Supervisor:
     def _give(self, link: WorkerLink, run: Run) -> None:
         link.give(run)
         if self._on_executed is not None:
-            self._on_executed(RunStarted(run.function, run.invocation, run.kind, run.instance_id))
+            self._on_executed(
+                RunStarted(run.function, run.invocation, run.kind, run.instance_id, run.reason, run.details)
+            )
 
     def _end(self, run: Run, outcome: Any, error: str = "") -> None:
         """Hand over the outcome of a run that is in no worker any more."""

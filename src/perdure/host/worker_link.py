@@ -51,7 +51,18 @@ class SupervisorOptions(Struct, frozen=True):
 class Run:
     """One invocation that a worker was given and has not answered."""
 
-    __slots__ = ("begin", "done", "function", "instance_id", "invocation", "is_async", "kind", "sent")
+    __slots__ = (
+        "begin",
+        "details",
+        "done",
+        "function",
+        "instance_id",
+        "invocation",
+        "is_async",
+        "kind",
+        "reason",
+        "sent",
+    )
 
     def __init__(
         self,
@@ -61,7 +72,11 @@ class Run:
         instance_id: str,
         is_async: bool,
         done: Callable[[Any], None],
+        reason: str = "",
+        details: str = "",
     ) -> None:
+        self.reason = reason
+        self.details = details
         self.kind = kind
         self.begin = begin
         self.invocation: str = begin.invocation
