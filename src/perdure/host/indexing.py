@@ -208,6 +208,7 @@ def _add(
 
 def _durable_problem(kind: str, code: OrchestratorCode | EntityCode | None, name: str, where: str) -> str:
     """What is wrong with the function of an orchestration or entity trigger, where that can be known now."""
+    wanted: type[OrchestratorCode] | type[EntityCode]
     if kind == "orchestrationtrigger":
         wanted, creator, expected = OrchestratorCode, "df.Orchestrator.create", "orchestrator"
     elif kind == "entitytrigger":

@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Union
 
-import msgspec
-
 from perdure.host import blame
 from perdure.host.begun import InvocationIds
 from perdure.host.executions import Execution, RunEnded, RunKind, RunStarted
@@ -249,14 +247,20 @@ class Supervisor:
 
     # the front's calls -------------------------------------------------------------------------------------------
 
-    async def invoke_http(self, call: HttpInvocation) -> HttpAnswer | InvocationFailed:
-        """Run an HTTP function to the end. A failure is an answer, not an exception.
-
-        `invocation` of the call is a GUID, or empty: then one is made.
-        """
-        if not call.invocation:
-            call = msgspec.structs.replace(call, invocation=self._ids.next())
-        answer = await self._call(RunKind.HTTP, call, call.function)
+    async def invoke_http(
+        self,
+        function: str,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        params: dict[str, str],
+        route_params: dict[str, str],
+        body: bytes,
+        trace: str | None = None,
+    ) -> HttpAnswer | InvocationFailed:
+        """Run an HTTP function to the end. A failure is an answer, not an exception."""
+        begin = HttpInvocation(self._ids.next(), function, method, url, headers, params, route_params, body, trace)
+        answer = await self._call(RunKind.HTTP, begin, function)
         assert isinstance(answer, (HttpAnswer, InvocationFailed))
         return answer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perdure.host.executions import Execution
-from perdure.host.messages import AppIndexed, ClientCall, HttpAnswer, HttpInvocation, InvocationFailed, LogLine
+from perdure.host.messages import AppIndexed, ClientCall, HttpAnswer, InvocationFailed, LogLine
 from perdure.host.supervisor import Supervisor
 from perdure.host.worker_link import SupervisorOptions
 from perdure.host.worker_settings import WorkerSettings
@@ -79,10 +79,8 @@ class World:
         return future
 
     async def http(self, function: str, body: bytes = b"", **fields: Any) -> HttpAnswer | InvocationFailed:
-        call = HttpInvocation(
-            "", function, "POST", f"http://localhost/api/{function}", fields.pop("headers", []), {}, {}, body, **fields
-        )
-        return await self.supervisor.invoke_http(call)
+        url = f"http://localhost/api/{function}"
+        return await self.supervisor.invoke_http(function, "POST", url, [], {}, {}, body, **fields)
 
     async def until(self, reached: Callable[[], Any], seconds: float = 10.0) -> None:
         """Wait for something that a worker will tell."""
