@@ -11,7 +11,7 @@ from perdure.sdk.expectation import Expectation
 from perdure.sdk.references import durable_name, output_type
 from perdure.sdk.retriable import RetryAbleTask
 from perdure.sdk.retry import check_policy
-from perdure.sdk.serialization import dumps
+from perdure.sdk.serialization import dumps, stored_input
 from perdure.sdk.tasks import ActivityTask, SubOrchestrationTask, TaskBase
 from perdure.sdk.types import ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER
 
@@ -84,7 +84,7 @@ def call_sub_orchestrator(
     depth: int = 2,
 ) -> TaskBase[Any]:
     name = durable_name(reference, ORCHESTRATION_TRIGGER)
-    text = input_text(value, f"call_sub_orchestrator({name!r})")
+    text = stored_input(input_text(value, f"call_sub_orchestrator({name!r})"), execution.options.dialect)
     expected = expected_of(reference, expected_type, converts=converts)
     frame = _getframe(depth)
     origin = (frame.f_code, frame.f_lasti)

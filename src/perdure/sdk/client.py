@@ -29,7 +29,7 @@ from perdure.sdk.client_types import (
     state_of,
 )
 from perdure.sdk.references import durable_name
-from perdure.sdk.serialization import dumps, dumps_input
+from perdure.sdk.serialization import dumps, stored_input
 from perdure.sdk.statuses import DurableOrchestrationStatus, EntityStateResponse, PurgeHistoryResult
 from perdure.sdk.types import (
     ORCHESTRATION_TRIGGER,
@@ -70,7 +70,7 @@ class DurableFunctionsClient(ClientCore):
         operation = ops.StartInstance(
             durable_name(orchestrator, ORCHESTRATION_TRIGGER, "orchestrator"),
             instance_id or None,
-            dumps_input(input, self._dialect),
+            None if input is None else stored_input(dumps(input, "input"), self._dialect),
             version,
             tags,
             microseconds(start_at) or 0,

@@ -18,7 +18,7 @@ from perdure.model import operations as ops
 from perdure.model.history_view import status_json
 from perdure.model.instance import STATUS_BY_LABEL, InstanceFilter, InstanceKind, RuntimeStatus
 from perdure.sdk.management_urls import RpcManagementOptions, instance_url, query_text, start_url
-from perdure.sdk.serialization import dumps, dumps_input
+from perdure.sdk.serialization import dumps, stored_input
 from perdure.sdk.statuses import DurableOrchestrationStatus, EntityStateResponse, PurgeHistoryResult
 from perdure.sdk.types import OrchestrationRuntimeStatus, scheduler_id
 
@@ -141,7 +141,7 @@ def start_new(
     base: str | None, name: str, instance_id: str | None, client_input: Any, version: str | None, dialect: int
 ) -> Request:
     """Start an orchestration; reads the new instance's id."""
-    stored = dumps_input(client_input, dialect)
+    text = None if client_input is None else dumps(client_input, "input")
 
     def read(status: int, body: Any) -> str:
         if status <= 202 and body:
@@ -151,9 +151,8 @@ def start_new(
             raise Exception(body["ExceptionMessage"])
         raise Exception(body)
 
-    operation = ops.StartInstance(name, instance_id or None, stored, version)
-    data = None if stored is None else dumps(client_input, "input")
-    return Request(operation, "POST", start_url(base, name, instance_id, version), read, data, traced=True)
+    operation = ops.StartInstance(name, instance_id or None, stored_input(text, dialect), version)
+    return Request(operation, "POST", start_url(base, name, instance_id, version), read, text, traced=True)
 
 
 def get_status(base: str | None, instance_id: str, view: View) -> Request:

@@ -14,6 +14,7 @@ from perdure.sdk.durable_http import call_http
 from perdure.sdk.execution import Execution
 from perdure.sdk.expectation import Expectation, decode
 from perdure.sdk.retry import check_policy
+from perdure.sdk.serialization import stored_input
 from perdure.sdk.tasks import (
     SUCCEEDED,
     AtomicTask,
@@ -320,7 +321,7 @@ def sent(execution: Execution) -> TaskBase[Any]:
 
 def continue_as_new(execution: Execution, value: Any, *, save_events: bool) -> None:
     """The first call wins."""
-    text = calls.input_text(value, "continue_as_new")
+    text = stored_input(calls.input_text(value, "continue_as_new"), execution.options.dialect)
     if not execution.is_running("continue_as_new") or execution.continuation is not None:
         return
     execution.continuation = (text, save_events)

@@ -10,7 +10,7 @@ from typing import Any
 
 from perdure.model.execution import EntitySignal, EntityStart
 from perdure.sdk.references import durable_name
-from perdure.sdk.serialization import dumps, dumps_input, loads
+from perdure.sdk.serialization import dumps, loads, stored_input
 from perdure.sdk.typed import convert
 from perdure.sdk.types import ORCHESTRATION_TRIGGER, EntityId, EntityInstanceId, scheduler_id
 
@@ -43,7 +43,8 @@ class Outbox:
         """Start an orchestration and give its id."""
         name = durable_name(orchestrator, ORCHESTRATION_TRIGGER, "orchestration_name")
         identifier = instance_id or uuid.uuid4().hex
-        self.starts.append(EntityStart(name, identifier, dumps_input(value, self.dialect), version))
+        text = None if value is None else stored_input(dumps(value, "input"), self.dialect)
+        self.starts.append(EntityStart(name, identifier, text, version))
         return identifier
 
     def mark(self) -> tuple[int, int]:

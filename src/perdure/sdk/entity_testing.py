@@ -11,7 +11,7 @@ from perdure.sdk.client_types import decoded, time_of
 from perdure.sdk.codes import EntityCode, code_of
 from perdure.sdk.entity import _Batch
 from perdure.sdk.options import SdkOptions
-from perdure.sdk.serialization import dumps, loads_input
+from perdure.sdk.serialization import dumps, net_input
 from perdure.sdk.types import EntityInstanceId
 
 
@@ -39,7 +39,7 @@ class OrchestrationStartAction:
 
     def get_input(self, expected_type: Any = None) -> Any:
         """The decoded input."""
-        return None if self._input is None else loads_input(self._input, expected_type)
+        return decoded(net_input(self._input), expected_type)
 
 
 class EntityTestResult:

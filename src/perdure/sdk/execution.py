@@ -28,7 +28,7 @@ from perdure.sdk.dialect import Dialect
 from perdure.sdk.expectation import decode
 from perdure.sdk.failures import TaskFailedError
 from perdure.sdk.options import SdkOptions
-from perdure.sdk.serialization import loads
+from perdure.sdk.serialization import loads, net_input
 from perdure.sdk.tasks import FAILED, SUCCEEDED, CompoundTask, EntityCallTask, EventTask, TaskBase, settle
 
 
@@ -244,7 +244,7 @@ class Execution:
 
     def started(self, event: ExecutionStarted) -> None:
         """Take over what the first event of the generation says."""
-        self.input = event.input
+        self.input = net_input(event.input, self.options.dialect)
         self.version = event.version
         self.parent_id = event.parent_id
         self.tags = event.tags

@@ -278,27 +278,27 @@ def _is_instance(value: Any, expected_type: Any) -> bool:
 # ---------------------------------------------------------------- inputs of orchestrations
 
 
-def dumps_input(value: Any, dialect: int = 1) -> str | None:
-    """The stored text of an orchestration's input, None for None.
+def stored_input(text: str | None, dialect: int = 1) -> str | None:
+    """The stored form of an orchestration's input, of which `text` is the JSON text; None for none.
 
     SDK 1.x stores what its client, parents and continue-as-new give encoded twice, which users see as text in
     ``status.input_`` and in the HTTP API; dialect 2 stores it once.
     """
-    if value is None:
+    if text is None or text == "null":
         return None
-    text = dumps(value, "input")
     return _encode_text(text) if dialect == 1 else text
 
 
-def loads_input(text: str, expected_type: Any = None, dialect: int = 1) -> Any:
-    """The input behind a stored text, however often it was encoded: starts over HTTP are encoded once."""
-    if dialect == 1 and text.startswith('"'):
-        inner = _decode(text)
-        try:
-            return loads(inner, expected_type)
-        except json.JSONDecodeError:
-            return inner  # a text posted over HTTP
-    return loads(text, expected_type)
+def net_input(stored: str | None, dialect: int = 1) -> str | None:
+    """The JSON text behind a stored input, however often that was encoded: starts over HTTP are encoded once."""
+    if stored is None or dialect != 1 or not stored.startswith('"'):
+        return stored
+    inner: str = json.loads(stored)
+    try:
+        json.loads(inner)
+    except json.JSONDecodeError:
+        return stored  # a text posted over HTTP
+    return inner
 
 
 # ---------------------------------------------------------------- activities
