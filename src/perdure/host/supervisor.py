@@ -232,7 +232,7 @@ class Supervisor:
             if run.invocation in link.inflight:
                 link.channel.send(CancelActivity(n, generation, task))
                 if not run.is_async and link.has_begun(run):
-                    text = f"Activity function '{run.function}' runs on, its result will be discarded."
+                    text = f"Activity function '{run.function}' runs on; its result will be discarded."
                     self._say(text, _WARNING, run)
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:

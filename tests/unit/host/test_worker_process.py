@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.host.worker_world import world
 
 from perdure.host.executions import RunEnded, RunKind, RunStarted
 from perdure.host.messages import HttpAnswer, InvocationFailed
@@ -28,6 +27,7 @@ from perdure.model.execution import (
 )
 from perdure.model.history import EntityOperationRequested, TaskCompleted
 from perdure.model.operations import StartInstance
+from tests.unit.host.worker_world import world
 
 APP = """
 session = None
