@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -119,11 +120,16 @@ def _load_script(app: LoadedApp, root: str, script: str) -> None:
         return
     register = next(iter(found.values()))
     builders = list(getattr(register, "_function_builders", []))
+    # the library warns of apps without HTTP functions, which durable apps may well be
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         functions = register.get_functions()
     except Exception as error:  # noqa: BLE001 - whatever the library objects to is the report
         app.errors.append(IndexError_("", _register_error(error, builders), fatal=True))
         return
+    finally:
+        logging.disable(disabled)
     for function in functions:
         bindings = [json.loads(text) for text in function.get_raw_bindings()]
         _add(app, str(function.get_function_name()), bindings, function.get_user_function(), script, "", root)
