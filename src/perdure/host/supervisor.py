@@ -540,7 +540,9 @@ class Supervisor:
                 run = link.inflight.pop(message.invocation, None)
                 if run is not None:
                     outcome = message.outcome
-                    self._finish(link, run, outcome, outcome.reason if type(outcome) is ActivityFailed else "")
+                    self._finish(
+                        link, run, outcome, _activity_error(outcome) if type(outcome) is ActivityFailed else ""
+                    )
             elif isinstance(message, LogLine):
                 self._on_log(message)
                 self._owed[link] = self._owed.get(link, 0) + len(message.text) + _LINE_OVERHEAD
@@ -621,7 +623,13 @@ def _replier(link: WorkerLink, call: int) -> Reply:
 
 
 def _shown(failure: FailureDetails) -> str:
-    return f"{failure.error_type}: {failure.message}"
+    """For the log: type, message, and where in the user's code it was raised."""
+    said = f"{failure.error_type}: {failure.message}"
+    return f"{said}\nStack: {failure.stack_trace.rstrip()}" if failure.stack_trace else said
+
+
+def _activity_error(outcome: ActivityFailed) -> str:
+    return _shown(outcome.failure) if outcome.failure is not None else outcome.reason
 
 
 def _wall_clock() -> int:
