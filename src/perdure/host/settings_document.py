@@ -34,6 +34,7 @@ _SECTIONS = (
     ("extensions.durableTask", "extensions.durableTask."),
     ("extensions.durableTask.storageProvider", "extensions.durableTask.storageProvider."),
     ("extensions.perdure: settings of perdure's own, ignored by Azure", "extensions.perdure."),
+    ("other extensions", "extensions."),
 )
 
 
@@ -76,7 +77,7 @@ def _default(kind: Kind, value: Any) -> str:
     if value is None or value in ("", (), {}):
         return '`""`' if value == "" and kind.name == "text" else "none"
     if isinstance(value, PerCpu):
-        return f"{value.factor} × processors"
+        return f"{value.factor} per processor"
     if kind.name.startswith("TimeSpan"):
         return format_time_span(value)
     if isinstance(value, str):

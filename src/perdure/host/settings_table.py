@@ -12,6 +12,7 @@ from perdure.host.setting_kinds import (
     DURATION,
     INTEGER,
     INTEGERS,
+    NUMBER,
     SECTION,
     TEXT,
     TEXT_MAP,
@@ -64,6 +65,15 @@ _NETHERITE = "belongs to Netherite"
 _SCHEDULER = "belongs to Durable Task Scheduler"
 _OLD = "a name of the 1.x schema, not read by later ones"
 _LATER = "not built yet"
+_NO_BUNDLE = "there are no binding extensions to download"
+_NO_METRICS = "the host aggregates no metrics"
+_NO_MONITOR = "workers are supervised by heartbeat instead"
+_NO_SINGLETON = "one firing per timer and hub is decided in the store"
+_OTHER_TRIGGERS = "applies to queue, blob and Service Bus triggers, which are not fired here"
+_OWN_RETRY = "retry policies are taken from each function"
+_NO_LEASE = "hosts share a hub by tokens, there is no app lease"
+_NO_INSIGHTS = "nothing is sent to Application Insights"
+_NO_HSTS = "belongs to the server in front that ends TLS"
 _LOG_LEVEL = choice("Trace", "Debug", "Information", "Warning", "Error", "Critical", "None")
 
 _ROOT = (
@@ -80,12 +90,27 @@ _ROOT = (
     Setting("id", TEXT, "", _NO, "hosts are told apart by the tokens of the store"),
     Setting("watchDirectories", TEXTS, (), _YES, "folders whose changes restart the workers", "watch_directories"),
     Setting("watchFiles", TEXTS, (), _YES, "further files whose changes restart the workers", "watch_files"),
-    Setting("extensionBundle", SECTION, None, _NO, "there are no binding extensions to download"),
-    Setting("aggregator", SECTION, None, _NO, "no metric aggregation in the host"),
-    Setting("healthMonitor", SECTION, None, _NO, "workers are supervised by heartbeat instead"),
-    Setting("singleton", SECTION, None, _NO, "one firing per timer and hub is decided in the store"),
-    Setting("concurrency", SECTION, None, _NO, "applies to queue, blob and Service Bus triggers"),
-    Setting("retry", SECTION, None, _NO, "retry policies are taken from each function"),
+    Setting("extensionBundle.id", TEXT, "", _NO, _NO_BUNDLE),
+    Setting("extensionBundle.version", TEXT, "", _NO, _NO_BUNDLE),
+    Setting("aggregator.batchSize", INTEGER, 1000, _NO, _NO_METRICS),
+    Setting("aggregator.flushTimeout", DURATION, 30.0, _NO, _NO_METRICS),
+    Setting("healthMonitor.enabled", BOOLEAN, True, _NO, _NO_MONITOR),
+    Setting("healthMonitor.healthCheckInterval", DURATION, 10.0, _NO, _NO_MONITOR),
+    Setting("healthMonitor.healthCheckWindow", DURATION, 120.0, _NO, _NO_MONITOR),
+    Setting("healthMonitor.healthCheckThreshold", INTEGER, 6, _NO, _NO_MONITOR),
+    Setting("healthMonitor.counterThreshold", NUMBER, 0.8, _NO, _NO_MONITOR),
+    Setting("singleton.lockPeriod", DURATION, 15.0, _NO, _NO_SINGLETON),
+    Setting("singleton.listenerLockPeriod", DURATION, 60.0, _NO, _NO_SINGLETON),
+    Setting("singleton.listenerLockRecoveryPollingInterval", DURATION, 60.0, _NO, _NO_SINGLETON),
+    Setting("singleton.lockAcquisitionTimeout", DURATION, None, _NO, _NO_SINGLETON),
+    Setting("singleton.lockAcquisitionPollingInterval", DURATION, 5.0, _NO, _NO_SINGLETON),
+    Setting("concurrency.dynamicConcurrencyEnabled", BOOLEAN, False, _NO, _OTHER_TRIGGERS),
+    Setting("concurrency.snapshotPersistenceEnabled", BOOLEAN, True, _NO, _OTHER_TRIGGERS),
+    Setting("retry.strategy", choice("fixedDelay", "exponentialBackoff"), None, _NO, _OWN_RETRY),
+    Setting("retry.maxRetryCount", INTEGER, None, _NO, _OWN_RETRY),
+    Setting("retry.delayInterval", DURATION, None, _NO, _OWN_RETRY),
+    Setting("retry.minimumInterval", DURATION, None, _NO, _OWN_RETRY),
+    Setting("retry.maximumInterval", DURATION, None, _NO, _OWN_RETRY),
     Setting("managedDependency", SECTION, None, _NO, "is for PowerShell"),
     Setting("customHandler", SECTION, None, _NEVER, "perdure runs Python functions only"),
     Setting("telemetryMode", TEXT, "", _NO, _LATER),
@@ -112,7 +137,10 @@ _HTTP = (
     ),
     Setting("dynamicThrottlesEnabled", BOOLEAN, False, _NO, "use the two limits above"),
     Setting("customHeaders", TEXT_MAP, {}, _YES, "added to every answer of an HTTP function", "custom_headers"),
-    Setting("hsts", SECTION, None, _NO, "belongs to the server in front that ends TLS"),
+    Setting("hsts.isEnabled", BOOLEAN, False, _NO, _NO_HSTS),
+    Setting("hsts.maxAge", TEXT, "", _NO, _NO_HSTS),
+    Setting("hsts.includeSubDomains", BOOLEAN, False, _NO, _NO_HSTS),
+    Setting("hsts.preload", BOOLEAN, False, _NO, _NO_HSTS),
 )
 
 _LOGGING = (
@@ -120,7 +148,9 @@ _LOGGING = (
     Setting("console.isEnabled", BOOLEAN, True, _NO, "the console is always written"),
     Setting("console.disableColors", BOOLEAN, False, _NO, "colours are used on a terminal only; NO_COLOR is honoured"),
     Setting("fileLoggingMode", choice("never", "always", "debugOnly"), "debugOnly", _NO, _LATER),
-    Setting("applicationInsights", SECTION, None, _NO, "nothing is sent to Application Insights"),
+    Setting("applicationInsights.samplingSettings.isEnabled", BOOLEAN, True, _NO, _NO_INSIGHTS),
+    Setting("applicationInsights.samplingSettings.maxTelemetryItemsPerSecond", NUMBER, 20, _NO, _NO_INSIGHTS),
+    Setting("applicationInsights.samplingSettings.excludedTypes", TEXT, "", _NO, _NO_INSIGHTS),
 )
 
 _DURABLE = (
@@ -191,8 +221,10 @@ _DURABLE = (
         "raising an event to an unknown or finished instance is an error",
         "throw_on_raise_event",
     ),
-    Setting("useAppLease", BOOLEAN, True, _NO, "hosts share a hub by tokens, there is no app lease"),
-    Setting("appLeaseOptions", SECTION, None, _NO, "hosts share a hub by tokens, there is no app lease"),
+    Setting("useAppLease", BOOLEAN, True, _NO, _NO_LEASE),
+    Setting("appLeaseOptions.leaseInterval", DURATION, 60.0, _NO, _NO_LEASE),
+    Setting("appLeaseOptions.acquireInterval", DURATION, 300.0, _NO, _NO_LEASE),
+    Setting("appLeaseOptions.renewInterval", DURATION, 25.0, _NO, _NO_LEASE),
     Setting(
         "storeInputsInOrchestrationHistory",
         BOOLEAN,
@@ -247,6 +279,11 @@ _DURABLE = (
     Setting("eventGridKeySettingName", TEXT, "", _NO, _OLD),
     Setting("eventGridPublishRetryCount", INTEGER, 0, _NO, _OLD),
     Setting("eventGridPublishRetryInterval", DURATION, 300.0, _NO, _OLD),
+)
+
+_OTHER = tuple(
+    Setting(name, SECTION, None, _NO, "its triggers and bindings are not fired here")
+    for name in ("queues", "blobs", "tables", "serviceBus", "eventHubs", "eventGrid", "cosmosDB", "kafka", "sendGrid")
 )
 
 _STORAGE = (
@@ -374,6 +411,7 @@ SETTINGS: tuple[Setting, ...] = (
     *_below("extensions.durableTask", _DURABLE),
     *_below("extensions.durableTask.storageProvider", _STORAGE),
     *_below("extensions.perdure", _OWN),
+    *_below("extensions", _OTHER),
 )
 
 OWN_SECTION = "extensions.perdure"
