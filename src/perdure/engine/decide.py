@@ -150,7 +150,15 @@ def _schedule_task(draft: _Draft, action: ScheduleTask) -> None:
         owner = draft.room.token
         draft.slots -= 1
     item = WorkItem(
-        state.n, state.generation, action.id, action.name, action.input, owner, action.attempt, state.instance_id
+        state.n,
+        state.generation,
+        action.id,
+        action.name,
+        action.input,
+        owner,
+        action.attempt,
+        state.instance_id,
+        scheduled=draft.time,
     )
     (draft.backlog if late else draft.work).append(item)
 

@@ -144,15 +144,11 @@ def skip(state: RuntimeState, time: int, consumed: tuple[int, ...], done: tuple[
 
 def terminate(state: RuntimeState, time: int, event: ExecutionTerminated, number: int, tasks: OpenTasks) -> Decision:
     """The instance ends now; its children too when `event.recurse`. `number` as in `Room.number`."""
-    status, numbers = RuntimeStatus.TERMINATED, 0
-    messages = []
+    status = RuntimeStatus.TERMINATED
+    messages = unlocks(state.n, state.generation, time, number, tasks)
+    numbers = len(messages)
     if event.recurse:
         messages += [Message(0, event, instance_id=child.instance_id) for child in tasks.children]
-    for lock in tasks.locks:
-        for entity in lock.entities:
-            unlocked = EntityUnlocked(state.n, state.generation, lock.event_id, time)
-            messages.append(entity_message(number + numbers, entity, unlocked, time))
-            numbers += 1
     if state.parent_n:
         failure = FailureDetails("OrchestrationTerminated", event.input or "")
         messages.append(parent_answer(state, status, event.input or "The orchestration was terminated.", failure, time))
@@ -176,6 +172,16 @@ def terminate(state: RuntimeState, time: int, event: ExecutionTerminated, number
     )
     after = moved(state, turn=plan.turn, status=status, time=time, first_turn=state.first_turn, cursor=0)
     return Decision(plan, after, numbers=numbers)
+
+
+def unlocks(n: int, generation: int, time: int, number: int, tasks: OpenTasks) -> list[Message]:
+    """What gives back the locks of an instance that ends by force; uses one number per message."""
+    messages: list[Message] = []
+    for lock in tasks.locks:
+        for entity in lock.entities:
+            unlocked = EntityUnlocked(n, generation, lock.event_id, time)
+            messages.append(entity_message(number + len(messages), entity, unlocked, time))
+    return messages
 
 
 class Rewinding(Struct, frozen=True):

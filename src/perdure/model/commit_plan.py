@@ -61,7 +61,8 @@ class NewInstance(Struct, frozen=True):
 
 
 class WorkItem(Struct, frozen=True):
-    """An activity to run. `owner` is the host that starts it as soon as the commit is durable, 0: whoever has room."""
+    """An activity to run. `owner` is the host that starts it as soon as the commit is durable, 0: whoever has room.
+    `scheduled` is the time of the turn that asked for it."""
 
     n: int
     generation: int
@@ -73,6 +74,7 @@ class WorkItem(Struct, frozen=True):
     instance_id: str = ""
     suspect: int = 0
     not_before: int = 0
+    scheduled: int = 0
 
 
 class TurnPlan(Struct, frozen=True):
@@ -171,10 +173,12 @@ class Parking(Struct, frozen=True):
 
 
 class Purge(Struct, frozen=True):
-    """Delete an instance with everything it has, whoever owns it. `parent_failure` is sent if it was unfinished."""
+    """Delete an instance with everything it has, whoever owns it. `parent_failure` is sent if it was unfinished,
+    `messages` (to entities that it holds locks of) in any case."""
 
     n: int
     parent_failure: Message | None = None
+    messages: tuple[Message, ...] = ()
 
 
 class Release(Struct, frozen=True):

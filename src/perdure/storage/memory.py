@@ -377,6 +377,12 @@ class MemoryStore:
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         self._read("get_setting", lambda: self._tables.settings.get((kind, key)), done)
 
+    def list_settings(self, kind: str, done: Callback[list[tuple[str, str]]]) -> None:
+        def read() -> list[tuple[str, str]]:
+            return sorted((key, value) for (of, key), value in self._tables.settings.items() if of == kind)
+
+        self._read("list_settings", read, done)
+
     def put_setting(self, kind: str, key: str, value: str | None, expected: str | None, done: Callback[bool]) -> None:
         def apply() -> bool:
             settings = self._tables.settings

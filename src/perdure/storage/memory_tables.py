@@ -308,6 +308,7 @@ class Application:
             return Verdict.REFUSED
         if purge.parent_failure is not None and not record.status.is_terminal:
             failures.append(purge.parent_failure)
+        failures.extend(purge.messages)
         self.tables.delete_instance(purge.n)
         return Verdict.APPLIED
 

@@ -150,6 +150,9 @@ class Provider(Protocol):
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         """A value that belongs to the hub."""
 
+    def list_settings(self, kind: str, done: Callback[list[tuple[str, str]]]) -> None:
+        """All values of a kind: key and value, by key."""
+
     def put_setting(self, kind: str, key: str, value: str | None, expected: str | None, done: Callback[bool]) -> None:
         """Set (None: delete) a value if it is still `expected` (None: absent); whether it was set."""
 

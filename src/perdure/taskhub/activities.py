@@ -196,7 +196,7 @@ class Activities:
                     item.generation,
                     item.task,
                     item.attempt,
-                    0,
+                    item.scheduled,
                     outcome.started,
                     outcome.finished,
                     self._token,

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from perdure.engine.decide import entity_message, entity_name
+from perdure.engine.lifecycle import open_tasks, unlocks
 from perdure.model.codec import decode_history
 from perdure.model.commit_plan import CreationVerdict, Message, MessageVerdict, NewInstance, Purge, Verdict
 from perdure.model.failure import FailureDetails
@@ -344,7 +345,27 @@ class HubClient:
             return judged
 
         for record in records:
-            self._hub.committer.purge(Purge(record.n, _orphaned(record)), purged(record))
+            self._purge_record(record, purged(record))
+
+    def _purge_record(self, record: InstanceRecord, judged: Callable[[Verdict | StoreError], None]) -> None:
+        """Purge one instance; an orchestration that has not finished gives back the locks that it holds."""
+        committer = self._hub.committer
+        parent = _orphaned(record)
+        if record.status in TERMINAL or record.kind is InstanceKind.ENTITY or not record.first_turn:
+            committer.purge(Purge(record.n, parent), judged)
+            return
+
+        def read(answer: list[bytes] | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                judged(answer)
+                return
+            tasks = open_tasks(event for row in answer for event in decode_history(row))
+            dispatcher = self._hub.dispatcher
+            messages = unlocks(record.n, record.generation, committer.time(), dispatcher.next_number(), tasks)
+            dispatcher.use_numbers(len(messages))
+            committer.purge(Purge(record.n, parent, tuple(messages)), judged)
+
+        self._hub.store.read_history(record.n, record.generation, read)
 
     def _purge_many(self, operation: PurgeInstances, done: Answer) -> None:
         wanted = set(operation.filter.statuses)

@@ -97,6 +97,14 @@ class Dispatcher:
         """Instances that wait for a turn."""
         return len(self._ready)
 
+    def next_number(self) -> int:
+        """The first of the numbers for new instances that are still free."""
+        return instance_number(self._token, self._counter)
+
+    def use_numbers(self, count: int) -> None:
+        """So many of them are given away."""
+        self._counter += count
+
     def new_number(self) -> int:
         """A number for a new instance."""
         self._counter += 1
@@ -299,8 +307,7 @@ class Dispatcher:
             self._lost(instance, outcome)
 
     def _room(self) -> Room:
-        number = instance_number(self._token, self._counter)
-        return Room(self._token, self._activities.room(), number, self._registry.has_room())
+        return Room(self._token, self._activities.room(), self.next_number(), self._registry.has_room())
 
     def _commit(self, instance: Instance, decision: Decision) -> None:
         instance.phase = Phase.COMMITTING
@@ -455,7 +462,7 @@ class Dispatcher:
     def _terminate(self, instance: Instance, event: ExecutionTerminated, time: int, consumed: tuple[int, ...]) -> None:
         def end(rows: list[bytes]) -> None:
             tasks = lifecycle.open_tasks(e for row in rows for e in decode_history(row))
-            number = instance_number(self._token, self._counter)
+            number = self.next_number()
             decision = lifecycle.terminate(instance.state, time, event, number, tasks)
             self._counter += decision.numbers
             self._commit(instance, decision)
@@ -510,7 +517,7 @@ class Dispatcher:
             self._running -= 1
             if instance.ticket == ticket:
                 if isinstance(outcome, EntityDecided):
-                    number = instance_number(self._token, self._counter)
+                    number = self.next_number()
                     decision = entities.decide_batch(
                         state,
                         time,

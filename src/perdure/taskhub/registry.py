@@ -17,8 +17,6 @@ from perdure.taskhub.timers import TimerWindow
 _RETRY_SECONDS = 0.1
 #: how soon an instance that moved on while it was read is read again, in seconds
 _REFRESH_SECONDS = 0.01
-#: rows that a store reads of an inbox at once
-_WINDOW = 1000
 #: instances looked at for one that may leave memory
 _LOOK_AT = 32
 
@@ -326,7 +324,7 @@ class Registry:
                 self._clock.later(_RETRY_SECONDS, lambda: self.read_more(instance))
                 return
             assert isinstance(answer, list)
-            if len(answer) >= _WINDOW:
+            if answer:
                 instance.more_after = answer[-1].seq
             known = instance.known()
             rows = [Row(r.seq, r.event, r.generation, r.task, r.due) for r in answer if r.seq not in known]

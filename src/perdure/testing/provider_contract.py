@@ -1132,6 +1132,8 @@ class _Queries:
         assert host.ask("put_setting", "timer", "tick", "2", None) is False
         assert host.ask("put_setting", "timer", "tick", "2", "1") is True
         assert host.ask("get_setting", "timer", "tick") == "2"
+        assert host.ask("list_settings", "timer") == [("tick", "2")]
+        assert host.ask("list_settings", "other") == []
         assert host.ask("get_setting", "other", "tick") is None
         assert host.ask("put_setting", "timer", "tick", None, "2") is True
         assert host.ask("get_setting", "timer", "tick") is None

@@ -301,6 +301,7 @@ class Application:
                     item.attempt,
                     item.suspect,
                     item.not_before,
+                    item.scheduled,
                 )
             )
         self.counter = counter
@@ -326,6 +327,7 @@ class Application:
             return Verdict.REFUSED
         if purge.parent_failure is not None and not readiness.is_finished(standing.kind, standing.status):
             failures.append(purge.parent_failure)
+        failures.extend(purge.messages)
         self._delete(standing)
         return Verdict.APPLIED
 

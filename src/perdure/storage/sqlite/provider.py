@@ -193,6 +193,9 @@ class SqliteProvider:
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         self._reader.submit(lambda connection: settings.get(connection, self._hub, kind, key), done)
 
+    def list_settings(self, kind: str, done: Callback[list[tuple[str, str]]]) -> None:
+        self._reader.submit(lambda connection: settings.listed(connection, self._hub, kind), done)
+
     def put_setting(self, kind: str, key: str, value: str | None, expected: str | None, done: Callback[bool]) -> None:
         self._writer.submit(lambda connection: settings.put(connection, self._hub, kind, key, value, expected), done)
 

@@ -84,6 +84,7 @@ def work_item_of(row: tuple[Any, ...], owner: int) -> WorkItem:
         instance_id=row[6],
         suspect=row[7],
         not_before=row[8],
+        scheduled=row[9],
     )
 
 

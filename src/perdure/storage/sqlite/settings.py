@@ -16,6 +16,11 @@ def get(connection: sqlite3.Connection, hub: int, kind: str, key: str) -> str | 
     return None if row is None else str(row[0])
 
 
+def listed(connection: sqlite3.Connection, hub: int, kind: str) -> list[tuple[str, str]]:
+    """All values of a kind, by key."""
+    return [(str(key), str(value)) for key, value in connection.execute(SQL.list_settings, (hub, kind))]
+
+
 def put(connection: sqlite3.Connection, hub: int, kind: str, key: str, value: str | None, expected: str | None) -> bool:
     """Set or delete a value if it is still `expected`; whether it was."""
     if get(connection, hub, kind, key) != expected:

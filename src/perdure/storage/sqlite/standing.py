@@ -142,6 +142,8 @@ def _mentioned(batch: CommitBatch) -> tuple[set[int], set[str]]:
         numbers.add(purge.n)
         if purge.parent_failure is not None:
             message(purge.parent_failure)
+        for sent in purge.messages:
+            message(sent)
     numbers.update(parking.n for parking in batch.parkings)
     numbers.update(chunk.n for chunk in batch.chunks)
     return numbers, ids

@@ -110,6 +110,7 @@ CREATE TABLE work (
     attempt INTEGER NOT NULL DEFAULT 1,
     suspect INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL DEFAULT 0,
+    scheduled INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (n, generation, task)
 ) WITHOUT ROWID;
 CREATE INDEX work_unclaimed ON work (hub, seq) WHERE owner = 0;

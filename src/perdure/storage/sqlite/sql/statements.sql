@@ -167,8 +167,9 @@ DELETE FROM work WHERE n = ? AND generation = ? AND task = ?
 DELETE FROM work WHERE n = ?
 
 -- name: add_work
-INSERT OR REPLACE INTO work (n, generation, task, hub, seq, function, input, owner, attempt, suspect, not_before)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO work (n, generation, task, hub, seq, function, input, owner, attempt, suspect, not_before,
+    scheduled)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: finish_work
 DELETE FROM work WHERE n = ? AND generation = ? AND task = ? AND owner = ?
@@ -244,7 +245,7 @@ SELECT seq, generation, task, due, body FROM inbox WHERE n = ? AND lane = 1 AND 
 ORDER BY seq LIMIT ?
 
 -- name: unclaimed_work
-SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before
+SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before, w.scheduled
 FROM work w JOIN instance i ON i.n = w.n
 WHERE w.hub = ? AND w.owner = 0 AND w.not_before <= ? AND durable_key(w.function) IN (SELECT value FROM json_each(?))
 ORDER BY w.seq LIMIT ?
@@ -263,6 +264,9 @@ FROM instance WHERE hub = ? AND id = ?
 
 -- name: get_setting
 SELECT value FROM setting WHERE hub = ? AND kind = ? AND key = ?
+
+-- name: list_settings
+SELECT key, value FROM setting WHERE hub = ? AND kind = ? ORDER BY key
 
 -- name: put_setting
 INSERT INTO setting (hub, kind, key, value) VALUES (?, ?, ?, ?)
