@@ -39,6 +39,7 @@ from perdure.taskhub.committer import Committer
 from perdure.taskhub.instance import Instance, Phase, Row
 from perdure.taskhub.interfaces import Clock, Executor, Store
 from perdure.taskhub.options import HubOptions
+from perdure.taskhub.parked import ParkedList
 from perdure.taskhub.registry import Registry
 from perdure.taskhub.telemetry import Telemetry
 
@@ -75,6 +76,8 @@ class Dispatcher:
         self._draining = False
         self._drained: Callable[[], None] | None = None
         self.catalog = Catalog({})
+        self._parked = ParkedList(store, clock, options.fingerprint)
+        self._unparking: set[int] = set()
         #: an instance was created that nobody owns, to be started at this time (0: now)
         self.on_left_behind: Callable[[int], None] = lambda not_before: None
         #: few instances wait for a turn
@@ -86,6 +89,14 @@ class Dispatcher:
         self._epoch += 1
         self._ready.clear()
         self._draining, self._drained = False, None
+        self._unparking = set()
+        self._parked.others(self._unpark)
+
+    def _unpark(self, numbers: list[int]) -> None:
+        """Try again what other code could not go on with."""
+        for n in numbers:
+            self._unparking.add(n)
+            self._registry.load(n)
 
     @property
     def running(self) -> int:
@@ -126,6 +137,12 @@ class Dispatcher:
             self._write_chunk(instance)
         if instance.phase is not Phase.IDLE:
             return
+        if instance.state.n in self._unparking:
+            self._unparking.discard(instance.state.n)
+            self._parked.remove(instance.state.n)
+            if instance.state.parked is not None:
+                self._park(instance, None, drop=False)
+                return
         if instance.state.cursor and not instance.backlog:
             self._restore_backlog(instance)
             return
@@ -424,9 +441,21 @@ class Dispatcher:
 
     def _park(self, instance: Instance, report: str | None, *, drop: bool, suspect: int = 0) -> None:
         instance.phase = Phase.COMMITTING
-        state, epoch, ticket = instance.state, self._epoch, instance.ticket
         if drop:
-            self._executor.drop_session(state.n)
+            self._executor.drop_session(instance.state.n)
+        epoch, ticket = self._epoch, instance.ticket
+
+        def listed() -> None:
+            if epoch == self._epoch and instance.ticket == ticket:
+                self._mark(instance, report, suspect)
+
+        if report is None:
+            listed()
+        else:
+            self._parked.add(instance.state.n, listed)
+
+    def _mark(self, instance: Instance, report: str | None, suspect: int) -> None:
+        state, epoch, ticket = instance.state, self._epoch, instance.ticket
 
         def judged(verdict: Verdict | StoreError) -> None:
             if epoch != self._epoch or instance.ticket != ticket:

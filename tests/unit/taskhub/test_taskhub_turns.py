@@ -16,6 +16,7 @@ from perdure.model.failure import FailureDetails
 from perdure.model.history import EventRaised, TaskCompleted, TaskFailed, TimerFired
 from perdure.model.operations import (
     Done,
+    GetInstance,
     Purged,
     PurgeInstance,
     RaiseEvent,
@@ -262,3 +263,53 @@ def test_entity_counts_signals():
     assert found.state == "20"
     unknown = bench.call(SignalEntityOperation("@other@k", "add"))
     assert isinstance(unknown, Refused) and unknown.code is RefusalCode.UNKNOWN_FUNCTION
+
+
+def test_a_mismatch_parks_until_other_code_comes():
+    from perdure.model.execution import TurnMismatch
+
+    bench = Bench({"Chain": chain}, fingerprint="one")
+    run_turn = bench.executor.run_turn
+
+    def mismatch(request, done):
+        if request.base_turn == 0:
+            run_turn(request, done)
+        else:
+            outcome = TurnMismatch(request.n, request.generation, request.base_turn, "history holds A, the code did B")
+            bench.clock.soon(lambda: done(outcome))
+
+    bench.executor.run_turn = mismatch
+    bench.call(StartInstance("Chain", "c1"))
+    bench.time.advance(1)
+    record = bench.call(GetInstance("c1")).record
+    assert record.parked == "history holds A, the code did B" and record.status.label == "Running"
+    assert record.turn == 1
+    bench.hub.stop(lambda: None)
+    bench.time.advance(1)
+    same = Bench({"Chain": chain}, bench.database, fingerprint="one")
+    same.time.advance(10)
+    assert same.status("c1") == "Running" and not same.executor.turns
+    same.hub.stop(lambda: None)
+    same.time.advance(1)
+    other = Bench({"Chain": chain}, bench.database, fingerprint="two")
+    assert other.wait("c1").record.output == '"done"'
+    assert other.call(GetInstance("c1")).record.parked is None
+    assert not bench.database.tables.settings
+
+
+def test_a_mismatch_fails_the_instance_when_the_app_says_so():
+    from perdure.model.execution import TurnMismatch
+
+    bench = Bench({"Chain": chain}, fail_on_mismatch=True)
+    run_turn = bench.executor.run_turn
+
+    def mismatch(request, done):
+        if request.base_turn == 0:
+            run_turn(request, done)
+        else:
+            outcome = TurnMismatch(request.n, request.generation, request.base_turn, "not the same")
+            bench.clock.soon(lambda: done(outcome))
+
+    bench.executor.run_turn = mismatch
+    bench.call(StartInstance("Chain", "c1"))
+    assert "Orchestrator function 'Chain' failed: not the same" in (bench.wait("c1").record.output or "")
