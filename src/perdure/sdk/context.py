@@ -45,6 +45,8 @@ class DurableOrchestrationContext:
     _converts: bool
     _clock: tuple[int, datetime] | None
     _function_context: FunctionContext
+    #: history and schema version of the 1.x protocol, when that made the context
+    _payload: tuple[list[dict[str, Any]], int] | None = None
 
     def __init__(
         self,
@@ -61,10 +63,11 @@ class DurableOrchestrationContext:
     ) -> None:
         from perdure.sdk.wire import execution_of
 
-        payload = {"history": history, "instanceId": instanceId, "parentInstanceId": parentInstanceId, "input": input}
-        self._set(execution_of(payload), None, converts=False)
-        self._execution.replaying = bool(isReplaying)
+        execution = execution_of(history, instanceId, parentInstanceId, input)
+        execution.replaying = bool(isReplaying)
+        self._set(execution, None, converts=False)
         self._function_context = FunctionContext(**kwargs)
+        self._payload = (history, max(upperSchemaVersion, upperSchemaVersionNew or 0))
 
     def _set(self, execution: Execution, input_type: Any, *, converts: bool) -> None:
         self._execution = execution
@@ -138,8 +141,10 @@ class DurableOrchestrationContext:
         """The history of this execution so far, with the events of this turn (not in 2.0)."""
         if not self._execution.dialect.has_histories:
             raise NotImplementedError("histories is not available in SDK 2.0")
-        from perdure.sdk.histories import histories
+        from perdure.sdk.histories import HistoryEvent, histories
 
+        if self._payload is not None:
+            return [HistoryEvent(**event) for event in self._payload[0]]
         return histories(self._execution)
 
     @property

@@ -61,10 +61,12 @@ class Execution:
         "name",
         "next_number",
         "now",
+        "observer",
         "open",
         "options",
         "parent_id",
         "phase",
+        "published_timing",
         "raised",
         "replaying",
         "status_set",
@@ -102,6 +104,10 @@ class Execution:
         self.uuid_counter = 0
         self.history: list[HistoryEvent] | None = None
         self.undecided: list[Action] = []
+        #: told of every task when it is yielded and of every action decided at a call (the 1.x protocol needs it)
+        self.observer: Callable[[Any], None] | None = None
+        #: as the published executor: one more retry timer after the last attempt, no polling of durable HTTP
+        self.published_timing = False
 
     @property
     def silent(self) -> bool:
@@ -129,6 +135,8 @@ class Execution:
             self._outside(type(action).__name__)
         elif self.continuation is None:
             self.actions.append(action)
+            if self.observer is not None:
+                self.observer(action)
 
     def is_running(self, call: str) -> bool:
         """Whether `call` counts: false while the code is being closed; raises `RuntimeError` outside a turn."""
@@ -148,6 +156,8 @@ class Execution:
         """Open `task`, or the children of a compound depth first in list order, each once. Never recursion."""
         if self.continuation is not None:
             return
+        if self.observer is not None:
+            self.observer(task)
         if not isinstance(task, CompoundTask):
             if not task.scheduled:
                 task.scheduled = True

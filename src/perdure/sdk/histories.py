@@ -61,7 +61,7 @@ class HistoryEvent:
         self._event_type = EventType
         self._event_id = EventId
         self._is_played = IsPlayed
-        self._timestamp: datetime = Timestamp if isinstance(Timestamp, datetime) else _parse(Timestamp)
+        self._timestamp: datetime = Timestamp if isinstance(Timestamp, datetime) else parse_timestamp(Timestamp)
         self._is_processed = False
         self.Name: str | None = None
         self.InstanceId: str | None = None
@@ -101,7 +101,7 @@ class HistoryEvent:
         return f"<HistoryEvent {HistoryEventType(self._event_type).name} {self._event_id}>"
 
 
-def _parse(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """A timestamp of the 1.x protocol, whose seconds may have seven digits."""
     head, _, fraction = text.rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}+00:00")

@@ -63,12 +63,13 @@ class Prepared:
         if self._input_type is None and self.is_native and len(parameters) >= 2:
             self._input_type = hints_of(plain).get(parameters[1])
 
-    def call(self, execution: Execution) -> tuple[Any, Any]:
-        """The context and what the function returned: a generator, a coroutine or a plain value."""
+    def call(self, execution: Execution, context: DurableOrchestrationContext | None = None) -> tuple[Any, Any]:
+        """The context (`context` if given) and what the function returned: generator, coroutine or plain value."""
         if self._mistake:
             raise mistakes.wrong_arity(self.name, self.place, _positional(self.function)[0])
         if not self.is_native:
-            context = DurableOrchestrationContext._of(execution, self._input_type, converts=self.converts)
+            if context is None:
+                context = DurableOrchestrationContext._of(execution, self._input_type, converts=self.converts)
             return context, self.function(context)
         native = OrchestrationContext(execution)
         value = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.sdk.retry import next_pause
@@ -12,6 +13,8 @@ from perdure.sdk.types import RetryPolicy
 if TYPE_CHECKING:
     from perdure.sdk.execution import Execution
 
+_MICROSECOND = timedelta(microseconds=1)
+
 
 class RetryAbleTask(SequenceTask[Any]):
     """A call with retry options. `num_attempts` counts attempts begun; `retry_options` is the policy.
@@ -20,7 +23,7 @@ class RetryAbleTask(SequenceTask[Any]):
     ended, whatever the orchestrator waits for just then. So no attempt can be missed.
     """
 
-    __slots__ = ("_attempt", "_new_attempt", "_started", "error", "num_attempts", "retry_options")
+    __slots__ = ("_attempt", "_last_pause", "_new_attempt", "_started", "error", "num_attempts", "retry_options")
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class RetryAbleTask(SequenceTask[Any]):
         self._attempt = first
         self._new_attempt = new_attempt
         self._started = -1
+        self._last_pause = False
         super().__init__([first], execution)
 
     @property
@@ -53,6 +57,8 @@ class RetryAbleTask(SequenceTask[Any]):
         assert execution is not None
         self._pending -= 1
         if child is not self._attempt:  # the timer fired
+            if self._last_pause:
+                return self._finish(FAILED, self.error, child.is_played)
             self.num_attempts += 1
             self._attempt = self._new_attempt(self.num_attempts)
             return self._go_on_with(self._attempt)
@@ -61,7 +67,10 @@ class RetryAbleTask(SequenceTask[Any]):
         self.error = child._value
         pause = next_pause(self.retry_options, self.num_attempts, self._started, execution.now)
         if pause is None:
-            return self._finish(FAILED, self.error, child.is_played)
+            if not execution.published_timing:
+                return self._finish(FAILED, self.error, child.is_played)
+            self._last_pause = True
+            pause = self.retry_options.delay_after(self.num_attempts) // _MICROSECOND
         return self._go_on_with(TimerTask(execution=execution, fire_at=execution.now + pause))
 
     def describe(self) -> str:

@@ -26,6 +26,7 @@ _OWN_FILES = os.path.dirname(perdure.__file__) + os.sep
 class Session:
     """One generation of one instance, standing at `turn`. All of it happens on one thread.
 
+    `driven`: the function returned a generator or coroutine.
     `over`: the code returned, raised or continued as new. `waits_for` is the task that the code waits for.
     """
 
@@ -34,6 +35,8 @@ class Session:
         "_send",
         "_throw",
         "context",
+        "driven",
+        "error",
         "execution",
         "generation",
         "idle_since",
@@ -54,6 +57,8 @@ class Session:
         self.context: Any = None
         self.waits_for: TaskBase[Any] | None = None
         self.outcome: CompleteOrchestration | None = None
+        self.error: BaseException | None = None
+        self.driven = False
         self._running: Any = None
         self._send: Callable[[Any], Any] = _not_started
         self._throw: Callable[[Any], Any] = _not_started
@@ -144,7 +149,7 @@ class Session:
     def _start(self) -> None:
         prepared = self.prepared
         try:
-            self.context, running = prepared.call(self.execution)
+            self.context, running = prepared.call(self.execution, self.context)
         except HistoriesWanted:
             raise
         except BaseException as error:  # noqa: BLE001  user code of any kind ends in a failed orchestration
@@ -153,6 +158,7 @@ class Session:
         if hasattr(running, "__anext__"):
             self._fail(mistakes.async_generator(prepared.name, prepared.place))
         elif hasattr(running, "send") and hasattr(running, "throw"):
+            self.driven = True
             self._running = running
             self._send = running.send
             self._throw = running.throw
@@ -212,6 +218,7 @@ class Session:
 
     def _fail(self, error: BaseException) -> None:
         self.execution.continuation = None
+        self.error = error
         self.outcome = failed(self.prepared.name, error, is_coroutine=self.prepared.is_coroutine)
 
 
