@@ -30,7 +30,6 @@ from perdure.model.instance import (
     InstanceRecord,
     Page,
     RuntimeStatus,
-    execution_id,
 )
 from perdure.model.operations import (
     CleanEntities,
@@ -153,7 +152,7 @@ class HubClient:
             done(Refused(RefusalCode.UNKNOWN_FUNCTION, refusal))
             return
         n = hub.dispatcher.new_number()
-        instance_id = operation.instance_id or execution_id(n, _random_part(hub))
+        instance_id = operation.instance_id or _new_id(hub)
         wrong = bad_instance_id(instance_id)
         if wrong is not None:
             done(Refused(RefusalCode.BAD_REQUEST, wrong))
@@ -427,9 +426,10 @@ class HubClient:
         self._hub.store.query(filter, _PURGE_PAGE, None, page_read)
 
 
-def _random_part(hub: TaskHub) -> int:
-    """The second half of a generated id: not to be guessed from other ids."""
-    return int(hub.clock.random() * 2**52) ^ (int(hub.clock.random() * 2**52) << 11)
+def _new_id(hub: TaskHub) -> str:
+    """A generated instance id: 32 lower-case hex digits (sdk-api.md 5.3)."""
+    high, low = (int(hub.clock.random() * 2**52) << 12 | int(hub.clock.random() * 2**12) for _ in range(2))
+    return f"{high:016x}{low:016x}"
 
 
 def bad_instance_id(instance_id: str) -> str | None:

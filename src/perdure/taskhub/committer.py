@@ -56,6 +56,7 @@ class Committer:
         self._scheduled = False
         self._number = 0
         self._offset = 0
+        self._asked = 0
         self._retry = _RETRY_SECONDS
         self._attempts: list[Item] = []
         self._attempts_timer = False
@@ -70,7 +71,8 @@ class Committer:
         self.token, self._number, self._flying = token, 0, None
         self._epoch += 1
         self._waiting, self._split, self._attempts, self._scheduled = [], [], [], False
-        self.observe_time(store_time)
+        self._offset = 0
+        self.observe_time(store_time, self._clock.now())
         self._beaten = self._clock.monotonic()
 
     def stop(self) -> None:
@@ -78,17 +80,10 @@ class Committer:
         self._epoch += 1
         self.token, self._waiting, self._split, self._attempts, self._flying = 0, [], [], [], None
 
-    def observe_time(self, store_time: int) -> None:
-        """Take the store's clock as the time that counts."""
-        self._offset = store_time - self._clock.now()
-
-    def succeeded(self, asked: float) -> None:
-        """The store raised this host's beat when it was asked at `asked` (monotonic seconds)."""
-        self._beaten = max(self._beaten, asked)
-
-    def is_current(self) -> bool:
-        """Whether no other host can have declared this one dead yet: they wait for the TTL (design 8)."""
-        return self._clock.monotonic() - self._beaten < self._options.host_ttl * (1 - _MARGIN)
+    def observe_time(self, store_time: int, asked: int) -> None:
+        """Take the store's clock as the time that counts. An answer asked for at `asked` (by this host's clock) bounds
+        how far the two are apart; within the bounds nothing moves."""
+        self._offset = min(max(self._offset, store_time - self._clock.now()), store_time - asked)
 
     def time(self) -> int:
         """The store's time, in microseconds, as well as this host can tell."""
@@ -200,6 +195,7 @@ class Committer:
             fields.setdefault(field, []).append(item)
         batch = CommitBatch(self.token, self._number, **{field: tuple(values) for field, values in fields.items()})
         epoch, started = self._epoch, self._clock.monotonic()
+        self._asked = self._clock.now()
 
         def answered(answer: CommitAnswer | StoreError) -> None:
             if epoch == self._epoch:
@@ -219,7 +215,7 @@ class Committer:
         if not answer.alive:
             self.on_dead()
             return
-        self.observe_time(answer.time)
+        self.observe_time(answer.time, self._asked)
         self.succeeded(started)
         self._telemetry.committed(batch, self._clock.monotonic() - started)
         items, self._flying = self._flying or [], None
