@@ -85,6 +85,14 @@ class Committer:
         how far the two are apart; within the bounds nothing moves."""
         self._offset = min(max(self._offset, store_time - self._clock.now()), store_time - asked)
 
+    def succeeded(self, asked: float) -> None:
+        """The store raised this host's beat when it was asked at `asked` (monotonic seconds)."""
+        self._beaten = max(self._beaten, asked)
+
+    def is_current(self) -> bool:
+        """Whether no other host can have declared this one dead yet: they wait for the TTL (design 8)."""
+        return self._clock.monotonic() - self._beaten < self._options.host_ttl * (1 - _MARGIN)
+
     def time(self) -> int:
         """The store's time, in microseconds, as well as this host can tell."""
         return self._clock.now() + self._offset
