@@ -8,8 +8,10 @@ import msgspec
 
 from perdure.model.commit_plan import CommitAnswer, CommitBatch
 from perdure.storage.provider import StoreError
-from perdure.storage.sqlite.application import Application
+from perdure.storage.sqlite.application import apply
+from perdure.storage.sqlite.standing import json_list
 from perdure.storage.sqlite.statements import SQL
+from perdure.storage.sqlite.writes import Writes
 
 #: rows of `change` that are kept
 CHANGES_KEPT = 1000
@@ -34,12 +36,13 @@ def commit(connection: sqlite3.Connection, hub: int, batch: CommitBatch, now: in
     if batch.number <= last:
         raise StoreError(f"commit {batch.number} came after commit {last} of host {batch.token}")
     (counter,) = connection.execute(SQL.counter).fetchone()
-    application = Application(connection, hub, batch, now, counter, threshold)
-    given = application.run()
-    if application.counter != counter:
-        connection.execute(SQL.set_counter, (application.counter, hub))
+    writes = Writes(connection, hub, batch, counter, threshold)
+    given = apply(writes, batch, now)
+    if writes.counter != counter:
+        connection.execute(SQL.set_counter, (writes.counter, hub))
     connection.execute(SQL.record_answer, (batch.number, _encode(given), batch.token))
-    changed = connection.execute(SQL.add_change, (hub, batch.token, now, application.touched)).lastrowid or 0
+    row = (hub, batch.token, now, json_list(writes.touched))
+    changed = connection.execute(SQL.add_change, row).lastrowid or 0
     connection.execute(SQL.trim_changes, (changed - CHANGES_KEPT,))
     return given
 

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any
 
 import msgspec
@@ -90,7 +90,10 @@ class Listing:
 
     def _by_created(self, connection: sqlite3.Connection) -> Walk:
         to = _LAST if self._filter.created_to is None else self._filter.created_to
-        for row in connection.execute(SQL.page_by_created, (self._hub, *self._key, to)):
+        created, n = self._key
+        instant = connection.execute(SQL.page_of_instant, (self._hub, created, n))
+        found = chain(instant, connection.execute(SQL.page_by_created, (self._hub, created)))
+        for row in takewhile(lambda row: row[columns.CREATED] <= to, found):
             yield [row[columns.CREATED], row[columns.N]], row
 
     def _by_id(self, connection: sqlite3.Connection) -> Walk:

@@ -12,40 +12,39 @@ from perdure.model.history import (
 from perdure.model.instance import TERMINAL, InstanceKind, RuntimeStatus
 
 #: what a message reaches: 0 an instance that goes on, 1 a suspended or parked one too, 2 a finished one too
+ORDINARY, HALTED, FINISHED = 0, 1, 2
 CONTROL: dict[type[HistoryEvent], int] = {
-    ExecutionSuspended: 1,
-    ExecutionResumed: 1,
-    ExecutionTerminated: 1,
-    ExecutionRewound: 2,
+    ExecutionSuspended: HALTED,
+    ExecutionResumed: HALTED,
+    ExecutionTerminated: HALTED,
+    ExecutionRewound: FINISHED,
 }
 
 #: answers of `mode`: known without a look at the inbox, or 2 + the least control that a waiting message needs
 NOT_READY, READY, BY_INBOX = 0, 1, 2
 
-_TERMINAL = frozenset(int(status) for status in TERMINAL)
-_FAILED, _SUSPENDED = int(RuntimeStatus.FAILED), int(RuntimeStatus.SUSPENDED)
 _ENTITY = int(InstanceKind.ENTITY)
-
-
-def is_finished(kind: int, status: int) -> bool:
-    return status in _TERMINAL and kind != _ENTITY
-
-
-def is_open(kind: int, status: int) -> bool:
-    """Whether messages to the instance are kept: it is not finished, or failed and may be rewound."""
-    return kind == _ENTITY or status not in _TERMINAL or status == _FAILED
+_FAILED = int(RuntimeStatus.FAILED)
+_OF_STATUS = tuple(
+    FINISHED if status in TERMINAL else HALTED if status is RuntimeStatus.SUSPENDED else ORDINARY
+    for status in sorted(RuntimeStatus)
+)
+_OF_ENTITY = tuple(HALTED if status is RuntimeStatus.SUSPENDED else ORDINARY for status in sorted(RuntimeStatus))
 
 
 def least_control(kind: int, status: int, parked: bool) -> int:
     """The control that a message needs to give the instance something to do."""
-    if is_finished(kind, status):
-        return 2
-    return 1 if parked or status == _SUSPENDED else 0
+    least = _OF_ENTITY[status] if kind == _ENTITY else _OF_STATUS[status]
+    return HALTED if parked and least == ORDINARY else least
 
 
-def mode(kind: int, status: int, parked: bool, first_turn: int, cursor: int) -> int:
-    """How to tell whether an instance with these values is ready."""
-    least = least_control(kind, status, parked)
-    if least == 0 and (cursor or (first_turn == 0 and kind != _ENTITY)):
+def is_open(least: int, status: int) -> bool:
+    """Whether messages to the instance are kept: it is not finished, or failed and may be rewound."""
+    return least != FINISHED or status == _FAILED
+
+
+def mode(least: int, kind: int, first_turn: int, cursor: int) -> int:
+    """How to tell whether an instance is ready. `least`: the control that messages to it need."""
+    if least == ORDINARY and (cursor or (first_turn == 0 and kind != _ENTITY)):
         return READY
     return BY_INBOX + least

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from perdure.model.commit_plan import CommitBatch, Message, NewInstance
-from perdure.storage.sqlite.readiness import is_open, least_control
+from perdure.storage.sqlite.readiness import FINISHED, ORDINARY, is_open, least_control
 from perdure.storage.sqlite.statements import SQL
 
 _encode = msgspec.json.Encoder().encode
@@ -21,7 +21,11 @@ def json_list(values: Iterable[Any]) -> str:
 
 
 class Standing:
-    """One instance as the commit sees it. `payloads`: bits of input, output, custom status, state that stand apart."""
+    """One instance as the commit sees it.
+
+    `least` is the control that a message needs to move it. `payloads`: bits of input, output, custom status and state
+    that have rows of their own. `ready` is 0, 1, or what `readiness.mode` said when the database decides.
+    """
 
     __slots__ = (
         "cursor",
@@ -29,6 +33,7 @@ class Standing:
         "generation",
         "instance_id",
         "kind",
+        "least",
         "n",
         "owner",
         "parent_generation",
@@ -59,19 +64,22 @@ class Standing:
             self.parent_generation,
             self.parent_task,
         ) = row
+        self.least = least_control(self.kind, self.status, self.parked)
+
+    def reconsider(self) -> bool:
+        """Bring `least` up to date; whether timers now wait that did not, or the other way round."""
+        held = self.least > ORDINARY
+        self.least = least_control(self.kind, self.status, self.parked)
+        return held is not (self.least > ORDINARY)
 
     @property
     def is_open(self) -> bool:
-        return is_open(self.kind, self.status)
+        """Whether messages are kept for it."""
+        return is_open(self.least, self.status)
 
     @property
-    def least_control(self) -> int:
-        return least_control(self.kind, self.status, bool(self.parked))
-
-    @property
-    def holds_timers(self) -> bool:
-        """Whether due messages wait until it goes on."""
-        return self.least_control > 0
+    def is_finished(self) -> bool:
+        return self.least == FINISHED
 
 
 class Standings:
@@ -95,7 +103,7 @@ class Standings:
 
     def fetch(self, connection: sqlite3.Connection, hub: int, n: int) -> None:
         """Take note of an instance that the batch does not name."""
-        if n not in self.by_number:
+        if n and n not in self.by_number:
             self._add(connection.execute(SQL.standing_by_number, (json_list([n]), hub)))
 
     def add(self, standing: Standing) -> None:

@@ -75,7 +75,7 @@ SELECT n, id, owner, kind, turn, generation, status, cursor, parked IS NOT NULL,
     (typeof(input) = 'integer') | (typeof(output) = 'integer') << 1
     | (typeof(custom_status) = 'integer') << 2 | (typeof(state) = 'integer') << 3,
     parent_n, parent_generation, parent_task
-FROM instance WHERE n IN (SELECT value FROM json_each(?)) AND hub = ?
+FROM instance WHERE n IN (SELECT value FROM json_each(?)) AND +hub = ?
 
 -- name: standing_by_id
 SELECT n, id, owner, kind, turn, generation, status, cursor, parked IS NOT NULL, ready, first_turn,
@@ -212,7 +212,7 @@ DELETE FROM instance WHERE n = ?
 SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
     parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
     tags, input, output, custom_status, state
-FROM instance WHERE n = ? AND hub = ?
+FROM instance WHERE n = ? AND +hub = ?
 
 -- name: owners_of_ready
 SELECT min(owner) FROM instance WHERE hub = ? AND ready = 1 AND owner > ?
@@ -275,11 +275,17 @@ ON CONFLICT (hub, kind, key) DO UPDATE SET value = excluded.value
 -- name: drop_setting
 DELETE FROM setting WHERE hub = ? AND kind = ? AND key = ?
 
+-- name: page_of_instant
+SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
+    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
+    tags, input, output, custom_status, state
+FROM instance WHERE hub = ? AND created = ? AND n > ? ORDER BY n
+
 -- name: page_by_created
 SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
     parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
     tags, input, output, custom_status, state
-FROM instance WHERE hub = ? AND (created, n) > (?, ?) AND created <= ? ORDER BY created, n
+FROM instance WHERE hub = ? AND created > ? ORDER BY created, n
 
 -- name: page_by_status
 SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,

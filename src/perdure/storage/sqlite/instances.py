@@ -1,0 +1,123 @@
+"""Instances that come and go in a commit."""
+
+from __future__ import annotations
+
+import msgspec
+
+from perdure.model.commit_plan import CreationVerdict, Message, NewInstance, Purge, Verdict
+from perdure.storage.policies import replaced_child, replaces
+from perdure.storage.sqlite import readiness
+from perdure.storage.sqlite.standing import Standing
+from perdure.storage.sqlite.statements import SQL
+from perdure.storage.sqlite.writes import Rows, Writes
+
+_PURGE = (
+    SQL.purge_inbox,
+    SQL.purge_history,
+    SQL.purge_work,
+    SQL.purge_attempts,
+    SQL.purge_payloads,
+    SQL.purge_instance,
+)
+
+
+def purge(writes: Writes, item: Purge, sent: list[Message]) -> Verdict:
+    """Delete an instance, whoever owns it; what others are to be told is added to `sent`."""
+    standing = writes.known.by_number.get(item.n)
+    if standing is None:
+        return Verdict.REFUSED
+    if item.parent_failure is not None and not standing.is_finished:
+        sent.append(item.parent_failure)
+    sent.extend(item.messages)
+    _delete(writes, standing)
+    return Verdict.APPLIED
+
+
+def _delete(writes: Writes, standing: Standing) -> None:
+    """The instance with everything it has."""
+    for statement in _PURGE:
+        writes.connection.execute(statement, (standing.n,))
+    writes.known.remove(standing)
+    writes.touched[standing.n] = None
+
+
+def create_all(writes: Writes, news: list[NewInstance], failures: list[Message]) -> dict[int, CreationVerdict]:
+    """Verdicts by number, decided in the order of ids. Refusals are sent later."""
+    if not news:
+        return {}
+    rows: Rows = []
+    verdicts = {new.n: _create(writes, new, rows, failures) for new in sorted(news, key=_id_of)}
+    writes.many(SQL.add_instance, rows)
+    writes.write_payloads()
+    return verdicts
+
+
+def create_entity(writes: Writes, new: NewInstance) -> Standing:
+    """The instance that the first message to an entity makes."""
+    create_all(writes, [new], [])
+    return writes.known.by_number[new.n]
+
+
+def _id_of(new: NewInstance) -> str:
+    return new.instance_id
+
+
+def _create(writes: Writes, new: NewInstance, rows: Rows, failures: list[Message]) -> CreationVerdict:
+    holder = writes.known.by_id.get(new.instance_id)
+    if holder is not None:
+        if not replaces(new.policy, holder.status):
+            return CreationVerdict(Verdict.REFUSED, holder.n, holder.status)
+        if holder.parent_n and not holder.is_finished:
+            failures.append(
+                replaced_child(holder.instance_id, holder.parent_n, holder.parent_generation, holder.parent_task)
+            )
+        # the holder may be one of this very commit
+        writes.many(SQL.add_instance, rows)
+        rows.clear()
+        _delete(writes, holder)
+    kind, status = int(new.kind), int(new.status)
+    standing = Standing(
+        (
+            new.n,
+            new.instance_id,
+            new.owner,
+            kind,
+            0,
+            0,
+            status,
+            0,
+            0,
+            0,
+            0,
+            0,
+            new.parent_n,
+            new.parent_generation,
+            new.parent_task,
+        )
+    )
+    standing.ready = int(readiness.mode(standing.least, kind, 0, 0) == readiness.READY)
+    rows.append(
+        (
+            new.n,
+            writes.hub,
+            new.instance_id,
+            kind,
+            new.name,
+            new.version,
+            status,
+            new.owner,
+            standing.ready,
+            new.not_before,
+            new.parent_n,
+            new.parent_generation,
+            new.parent_task,
+            new.parent_id,
+            new.created,
+            new.created,
+            msgspec.json.encode(new.tags).decode() if new.tags else None,
+            writes.cell(new.n, new.input),
+        )
+    )
+    writes.known.add(standing)
+    writes.touched[new.n] = None
+    return CreationVerdict(Verdict.APPLIED, new.n)
