@@ -20,6 +20,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from perdure.host.asgi import Lifespan, lifespan_of
 from perdure.host.folder_model import index_folder, prepare_folders
 from perdure.host.messages import IndexedFunction, IndexError_
 from perdure.host.user_errors import missing_module_hint, place_of, user_traceback
@@ -49,13 +50,14 @@ class LoadedFunction:
 class LoadedApp:
     """What `load_app` found. With a fatal error among `errors` nothing can run."""
 
-    __slots__ = ("errors", "functions", "programming_model", "warnings")
+    __slots__ = ("errors", "functions", "lifespan", "programming_model", "warnings")
 
     def __init__(self) -> None:
         self.functions: list[LoadedFunction] = []
         self.errors: list[IndexError_] = []
         self.warnings: list[str] = []
         self.programming_model = "v2"
+        self.lifespan: Lifespan | None = None
 
 
 def prepare_paths(root: str) -> None:
@@ -130,9 +132,13 @@ def _load_script(app: LoadedApp, root: str, script: str) -> None:
         return
     finally:
         logging.disable(disabled)
+    app.lifespan = lifespan_of(register)
     for function in functions:
         bindings = [json.loads(text) for text in function.get_raw_bindings()]
-        _add(app, str(function.get_function_name()), bindings, function.get_user_function(), script, "", root)
+        call = function.get_user_function()
+        if app.lifespan is not None and function.http_type == "asgi":
+            call = app.lifespan.guard(call)
+        _add(app, str(function.get_function_name()), bindings, call, script, "", root)
 
 
 def _register_error(error: Exception, builders: list[Any]) -> str:

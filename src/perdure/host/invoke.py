@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Union
@@ -41,7 +42,17 @@ _NO_OUTPUTS: Outputs = {}
 class UserFunction:
     """One function of the app, ready to be called. `typed`: convert inputs to annotated types."""
 
-    __slots__ = ("bindings", "call", "is_async", "is_plain", "name", "trigger", "trigger_binding", "typed")
+    __slots__ = (
+        "_undelivered",
+        "bindings",
+        "call",
+        "is_async",
+        "is_plain",
+        "name",
+        "trigger",
+        "trigger_binding",
+        "typed",
+    )
 
     def __init__(self, loaded: LoadedFunction, durable_client: str, typed: bool = False) -> None:
         """Raises ValueError when a parameter has no binding."""
@@ -53,6 +64,7 @@ class UserFunction:
         self.is_plain = self.bindings.is_plain
         self.is_async = is_coroutine_function(loaded.call)
         self.typed = typed
+        self._undelivered = dict(self.bindings.other_outputs)
         lowered = ({name.lower(): value for name, value in binding.items()} for binding in indexed.bindings)
         self.trigger_binding = next(b for b in lowered if str(b.get("type", "")).lower() == indexed.trigger)
 
@@ -75,6 +87,8 @@ class UserFunction:
 
     def finish(self, begin: Begin, returned: Any, outputs: Outputs, started: int, worker: str) -> End:
         """The message for a run that returned. Raises TypeError, ValueError or RuntimeError for a wrong value."""
+        if self._undelivered:
+            self._tell_undelivered(returned, outputs)
         if isinstance(begin, BeginActivity):
             request, result = begin.request, encode_activity_result(returned)
             return ActivityResult(
@@ -84,6 +98,19 @@ class UserFunction:
         if isinstance(begin, HttpInvocation):
             return http_answer(begin.invocation, self.bindings, returned, outputs)
         return InvocationDone(begin.invocation, _shown(returned))
+
+    def _tell_undelivered(self, returned: Any, outputs: Outputs) -> None:
+        """Say once per output binding that its values go nowhere here."""
+        for name, kind in list(self._undelivered.items()):
+            given = returned is not None if name == "$return" else name in outputs and outputs[name].is_set
+            if given:
+                del self._undelivered[name]
+                logging.getLogger(__name__).info(
+                    "Function %s gave a value to its output binding %s (%s), which is not delivered here.",
+                    self.name,
+                    name,
+                    kind,
+                )
 
     def fail(self, begin: Begin, error: BaseException, started: int, worker: str) -> End:
         """The message for a run that raised."""

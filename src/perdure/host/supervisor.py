@@ -358,7 +358,7 @@ class Supervisor:
 
     async def _add_worker(self, *, quarantine: bool = False) -> WorkerLink:
         self._serial += 1
-        name = f"worker-{self._serial}"
+        name = f"{'quarantine' if quarantine else 'worker'}-{self._serial}"
         link = WorkerLink(name, self.options, self._on_messages, self._on_line, self._on_link_end)
         if quarantine:
             self._quarantine = link

@@ -134,6 +134,8 @@ class WorkerLink:
         command = [options.interpreter or sys.executable, *options.arguments, "-m", _MODULE]
         environment = dict(os.environ if options.environment is None else options.environment)
         environment["AzureWebJobsScriptRoot"] = options.script_root
+        if search := environment.get("PYTHONPATH"):
+            environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in search.split(os.pathsep))
         try:
             # the folder a process starts in is on its module path: the root holds no modules that shadow others
             process = portable.spawn_with_channel(command, theirs, env=environment, cwd=os.path.abspath(os.sep))

@@ -22,6 +22,7 @@ from typing import Any, Union
 
 from perdure import portable
 from perdure.host import durable_http
+from perdure.host.asgi import Lifespan
 from perdure.host.begun import BegunSlots, invocation_number
 from perdure.host.dialect import decide_dialect
 from perdure.host.indexing import LoadedApp, fingerprint, load_app, prepare_paths
@@ -132,6 +133,7 @@ class Worker:
         self._activities: dict[str, Runnable] = {}
         self._entities: dict[str, EntityBatch] = {}
         self._orchestrators: dict[str, tuple[str, OrchestratorCode]] = {}
+        self._lifespan: Lifespan | None = None
         self._turns: TurnThread | None = None
         self._begun: BegunSlots | None = None
         self._pool: Pool[tuple[Any, Any]] | None = None
@@ -165,6 +167,7 @@ class Worker:
         dialect, reason = self._dialect(app, start.script_root, settings)
         options = SdkOptions(dialect=dialect, **_sdk_fields(settings.sdk))
         self._prepare(app, options, settings)
+        self._lifespan = app.lifespan
         threads = start.threads or thread_count()
         self._pool = Pool(threads, self._run_plain, 1, "ThreadPoolExecutor-0")
         self._http_pool = Pool(_HTTP_CALL_THREADS, self._run_plain, threads + 1, "perdure-http")
@@ -229,6 +232,8 @@ class Worker:
             await asyncio.sleep(0.02)
         for task in list(self._tasks):
             task.cancel()
+        if self._lifespan is not None:
+            await self._lifespan.end(ends - time.monotonic())
         if self._turns is not None:
             self._turns.close(timeout=max(0.0, min(1.0, ends - time.monotonic())))
         self.channel.flush()

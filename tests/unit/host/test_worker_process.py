@@ -251,8 +251,8 @@ def test_a_crash_is_blamed_on_what_had_begun(tmp_path: Path, monkeypatch: pytest
         alone = await again
         assert isinstance(alone, ActivityLost) and alone.alone and alone.began
         done = await innocent
-        assert isinstance(done, ActivityCompleted) and int(done.worker.split("-")[1]) > 2
-        assert (await w.activity("say", '"x"', task=9)).worker == "worker-2"
+        assert isinstance(done, ActivityCompleted) and done.worker.startswith("quarantine-")
+        assert (await w.activity("say", '"x"', task=9)).worker.startswith("worker-")
 
     run(scenario, tmp_path)
 
