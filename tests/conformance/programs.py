@@ -71,7 +71,8 @@ def orchestrator(context):
         # a task that no unfinished compound waits for: with two parents the published executor forgets the first
         parent = task.parent
         if hasattr(task, "children"):
-            return task.is_completed and not isinstance(task.result, Exception)
+            # a failed task_all turns successful there when its other children succeed: only task_any is used again
+            return task.is_completed and hasattr(task.result, "is_completed")
         if task.is_completed or parent is None or parent.is_completed:
             return not getattr(task, "is_cancelled", False)
         return False

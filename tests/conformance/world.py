@@ -117,7 +117,7 @@ class World:
             end = decided.actions[-1] if decided.actions else None
             if isinstance(end, ContinueAsNewWith):
                 self._count("continue_as_new")
-                self.input = json.loads(end.input or "null")
+                self.input = json.loads(json.loads(end.input)) if end.input else None
                 return True
             if isinstance(end, CompleteOrchestration):
                 self._count("failed" if end.failure else "completed")

@@ -33,7 +33,7 @@ from perdure.sdk.histories import parse_timestamp
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.orchestrator_code import OrchestratorCode, Prepared
 from perdure.sdk.retriable import RetryAbleTask
-from perdure.sdk.serialization import dumps
+from perdure.sdk.serialization import dumps, stored_input
 from perdure.sdk.session import Session
 from perdure.sdk.tasks import (
     ActivityTask,
@@ -147,7 +147,7 @@ def _convert(event: dict[str, Any], calls: dict[str, int], execution: Execution)
     kind = event["EventType"]
     if kind == HistoryEventType.EXECUTION_STARTED:
         version = event.get("Version") or ""
-        return ExecutionStarted(event.get("Name") or "", execution.input, version, execution.parent_id)
+        return ExecutionStarted(event.get("Name") or "", stored_input(execution.input), version, execution.parent_id)
     if kind == HistoryEventType.TASK_COMPLETED:
         return TaskCompleted(event["TaskScheduledId"], event.get("Result"))
     if kind == HistoryEventType.TASK_FAILED:
@@ -198,7 +198,7 @@ class _Answer:
             action["isCanceled"] = timer.is_cancelled
         actions = list(self.actions)
         if execution.continuation is not None:
-            actions.append({"actionType": 4, "input": execution.continuation[0]})
+            actions.append({"actionType": 4, "input": _net(execution.continuation[0])})
         done = session.error is None and session.over
         answer: dict[str, Any] = {"isDone": done}
         if self.schema:
@@ -234,7 +234,7 @@ class _Answer:
             return {
                 "actionType": 2,
                 "functionName": task.name,
-                "input": task._input,
+                "input": _net(task._input),
                 "instanceId": task.instance_id,
                 "version": task.version,
             }
@@ -252,6 +252,11 @@ class _Answer:
 
 def _entity(kind: int, entity: str, operation: str, input_: str | None) -> dict[str, Any]:
     return {"actionType": kind, "instanceId": entity, "operation": operation, "input": input_}
+
+
+def _net(stored: str | None) -> str:
+    """The JSON text behind a stored input; the protocol encodes it again by itself."""
+    return "null" if stored is None else str(json.loads(stored))
 
 
 def _is_scheduled(task: TaskBase[Any]) -> bool:
