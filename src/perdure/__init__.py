@@ -76,6 +76,8 @@ def __getattr__(name: str) -> Any:
     """Public names are loaded when first used: the command line and the host start without them."""
     if name in _PUBLIC:
         value = azure_names.resolve(name)
+    elif name == "testing":
+        value = importlib.import_module("perdure.testing")
     elif name in ("models", "constants", "decorators", "entity", "orchestrator", "openai_agents"):
         # `df.models.TaskBase` and the like
         value = getattr(importlib.import_module(azure_names.ROOT), name)

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from perdure.sdk.names import HOME, MODULES, ONLY_IN_2
+from perdure.sdk.names import HOME, MODULES, ONLY_IN_2, TOP_LEVEL_1X
 
 ROOT = "azure.durable_functions"
 _PACKAGES = {path.rpartition(".")[0] for path in MODULES if path}
@@ -38,7 +38,7 @@ class PublishedModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         path: str = self.__dict__.get("_path", "")
         if name in MODULES[path]:
-            if name in ONLY_IN_2:
+            if not path and name in ONLY_IN_2:
                 touched_2.add(name)
             value = resolve(name)
         else:
@@ -70,7 +70,8 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         path = module.__name__[len(ROOT) + 1 :]
         module.__dict__["_path"] = path
-        module.__dict__["__all__"] = list(MODULES[path])
+        # a star import is no sign of 2.0, so it gives what 1.7 gives
+        module.__dict__["__all__"] = list(MODULES[path] if path else TOP_LEVEL_1X)
         if path in _PACKAGES:
             module.__path__ = []
         if not path:

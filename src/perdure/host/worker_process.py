@@ -56,7 +56,7 @@ from perdure.host.worker_settings import WorkerSettings
 from perdure.host.worker_threads import Pool, TurnThread, thread_count
 from perdure.model.execution import ActivityCompleted
 from perdure.model.failure import FailureDetails, describe
-from perdure.sdk import client, entity
+from perdure.sdk import client, entity, serialization
 from perdure.sdk.app import EntityCode, OrchestratorCode
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.serialization import dumps
@@ -166,6 +166,8 @@ class Worker:
         app = load_app(start.script_root, start.functions)
         dialect, reason = self._dialect(app, start.script_root, settings)
         options = SdkOptions(dialect=dialect, **_sdk_fields(settings.sdk))
+        client.set_transport(self.transport, options)
+        serialization.trust_only(options.trusted_classes)
         self._prepare(app, options, settings)
         self._lifespan = app.lifespan
         threads = start.threads or thread_count()

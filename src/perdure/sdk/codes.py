@@ -89,10 +89,10 @@ class Orchestrator:
 
     def handle(self, context: Any) -> str:
         """Advance the orchestration that `context` describes and give the published JSON answer."""
-        from perdure.sdk.wire_1x import run_context
+        from perdure.sdk.wire import TaskOrchestrationExecutor
 
         self.durable_context = context
-        return run_context(self.code, context)
+        return TaskOrchestrationExecutor().execute(context, context.histories, self.fn)
 
     @classmethod
     def create(cls, fn: Callable[..., Any]) -> Callable[[Any], str]:
@@ -103,7 +103,7 @@ class Orchestrator:
         """
 
         def handle(context: Any) -> str:
-            from perdure.sdk.wire_1x import run_orchestrator
+            from perdure.sdk.wire import run_orchestrator
 
             return run_orchestrator(carrier.perdure_code, _body_of(context))
 
@@ -122,7 +122,7 @@ class Entity:
 
     def handle(self, context: Any, batch: list[dict[str, Any]]) -> str:
         """Run a batch of operations on `context` and give the published JSON answer."""
-        from perdure.sdk.wire_1x import run_entity_batch
+        from perdure.sdk.wire_entity import run_entity_batch
 
         return run_entity_batch(self.code, context, batch)
 
@@ -135,7 +135,7 @@ class Entity:
         code = EntityCode(fn)
 
         def handle(context: Any) -> str:
-            from perdure.sdk.wire_1x import run_entity
+            from perdure.sdk.wire_entity import run_entity
 
             return run_entity(code, _body_of(context))
 

@@ -30,13 +30,14 @@ _DEFINED: dict[str, str] = {
     "native_context": "OrchestrationContext ReplaySafeLogger when_all when_any",
     "histories": "HistoryEvent",
     "failures": "TaskFailedError TaskCancelledError",
-    "tasks": "TaskBase CompoundTask AtomicTask TimerTask WhenAllTask WhenAnyTask",
+    "tasks": "TaskBase CompoundTask AtomicTask TimerTask LongTimerTask WhenAllTask WhenAnyTask",
     "retriable": "RetryAbleTask",
     "entity_context": "DurableEntityContext EntityContext from_json_util",
     "entity_class": "DurableEntity",
     "entity_testing": "execute_entity EntityTestResult EntitySignalAction OrchestrationStartAction",
     "generator_testing": "orchestrator_generator_wrapper",
-    "wire_1x": "TaskOrchestrationExecutor OrchestratorState ReplaySchema InternalEntityException",
+    "wire": "TaskOrchestrationExecutor",
+    "wire_entity": "InternalEntityException",
     "published_actions": (
         "Action ActionType CallActivityAction CallActivityWithRetryAction CallSubOrchestratorAction "
         "CallSubOrchestratorWithRetryAction CallHttpAction WaitForExternalEventAction CreateTimerAction WhenAnyAction "
@@ -44,8 +45,8 @@ _DEFINED: dict[str, str] = {
     ),
     "published": (
         "df_dumps df_loads activity_output_type sub_orchestrator_output_type add_attrib add_datetime_attrib "
-        "add_json_attrib parse_timespan_attrib LongTimerTask RequestMessage OperationResult Signal EntityState "
-        "ResponseMessage"
+        "add_json_attrib parse_timespan_attrib RequestMessage OperationResult Signal EntityState "
+        "ResponseMessage OrchestratorState ReplaySchema"
     ),
     "http_calls": "post_async_request get_async_request delete_async_request",
 }
@@ -124,8 +125,10 @@ for _name in ("RequestMessage", "OperationResult", "Signal", "EntityState", "Res
 
 #: module path below the published package ("" is the package) -> the names that it shows
 MODULES: dict[str, tuple[str, ...]] = {path: tuple(names.split()) for path, names in _modules.items()}
-#: names that only 2.0 has: an app that touches one of them is written for it
+#: names of the package that only 2.0 has: an app that touches one of them is written for it
 ONLY_IN_2 = frozenset(
-    {"DurableFunctionsClient", "SyncDurableFunctionsClient", "RetryPolicy", "DurableHttpResponse", "EntityInstanceId"}
-    | {"EntityContext", "DurableEntity", "OrchestrationContext", "HttpManagementPayload"}
+    _words(
+        "DurableFunctionsClient SyncDurableFunctionsClient DurableHttpRequest DurableHttpResponse "
+        "DurableOrchestrationStatus PurgeHistoryResult EntityStateResponse RetryPolicy TokenSource"
+    )
 )

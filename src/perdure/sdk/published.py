@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 
 from perdure.sdk.management_urls import utc_text
 from perdure.sdk.references import output_type
 from perdure.sdk.serialization import dumps, loads
-from perdure.sdk.tasks import TimerTask as LongTimerTask  # timers have no limit here: one class serves all
 from perdure.sdk.types import EntityId
 
 
@@ -219,4 +219,77 @@ class EntityState:
         return json.dumps(self.to_json())
 
 
-__all__ = ["LongTimerTask"]
+class ReplaySchema(Enum):
+    """Versions of the answer to an orchestration trigger."""
+
+    V1 = 0
+    V2 = 1
+    V3 = 2
+
+
+class OrchestratorState:
+    """The answer to an orchestration trigger."""
+
+    def __init__(
+        self,
+        is_done: bool,
+        actions: list[list[Any]],
+        output: Any,
+        replay_schema: ReplaySchema,
+        error: str | None = None,
+        custom_status: Any = None,
+    ) -> None:
+        self._is_done = is_done
+        self._actions = actions
+        self._output = output
+        self._error = error
+        self._custom_status = custom_status
+        self._replay_schema = replay_schema
+
+    @property
+    def actions(self) -> list[list[Any]]:
+        """All actions since the start of the execution."""
+        return self._actions
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the function returned or continued as new."""
+        return self._is_done
+
+    @property
+    def output(self) -> Any:
+        """What the function returned."""
+        return self._output
+
+    @property
+    def error(self) -> str | None:
+        """The text of what it raised."""
+        return self._error
+
+    @property
+    def custom_status(self) -> Any:
+        """The custom status."""
+        return self._custom_status
+
+    @property
+    def schema_version(self) -> int:
+        """The number of the version."""
+        return self._replay_schema.value
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as a JSON object; empty parts are left out."""
+        answer: dict[str, Any] = {"isDone": self._is_done}
+        if self._replay_schema is not ReplaySchema.V1:
+            answer["schemaVersion"] = self.schema_version
+        answer["actions"] = [[action.to_json() for action in actions] for actions in self._actions]
+        if self._output is not None:
+            answer["output"] = self._output
+        if self._error:
+            answer["error"] = self._error
+        if self._custom_status:
+            answer["customStatus"] = self._custom_status
+        return answer
+
+    def to_json_string(self) -> str:
+        """The answer as JSON text."""
+        return dumps(self.to_json(), "answer")

@@ -32,6 +32,7 @@ def test_one_object_under_all_spellings() -> None:
     assert df.models.Task is sys.modules["azure.durable_functions.models.Task"]
     assert df.testing.orchestrator_generator_wrapper is not None
     assert perdure.models is df.models
+    assert perdure.testing.execute_entity is df.testing.execute_entity
     for name in TOP_LEVEL_1X + TOP_LEVEL_2:
         assert getattr(perdure, name) is getattr(df, name)
 
@@ -112,3 +113,32 @@ def test_outside_the_host_nothing_is_replaced() -> None:
     pytest.importorskip("opentelemetry")
     out = _run("import azure.durable_functions as df; print(df.__spec__.origin is not None)")
     assert out == "True"
+
+
+def test_the_pytest_plugin_replaces_it() -> None:
+    out = _run(
+        """
+        import perdure.testing.pytest_plugin, azure.durable_functions as df
+        from importlib.metadata import entry_points
+        print(df.DFApp.__module__)
+        """
+    )
+    assert out == "perdure.sdk.app"
+
+
+def test_star_import_and_names_of_2_0() -> None:
+    out = _run(
+        """
+        import perdure
+        from perdure import azure_names
+        from azure.durable_functions import *
+        before = set(azure_names.touched_2)
+        import azure.durable_functions as df
+        from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
+        df.DurableEntity, df.models.DurableHttpRequest
+        middle = set(azure_names.touched_2)
+        df.RetryPolicy
+        print(before, middle, azure_names.touched_2, DFApp is df.DFApp)
+        """
+    )
+    assert out == "set() set() {'RetryPolicy'} True"
