@@ -29,7 +29,7 @@ SELECT
     printf('%016x%016x', i.n, i.generation) AS execution,
     i.parked AS parked,
     h.name AS hub
-FROM instance i JOIN hub h ON h.number = i.hub;
+FROM hub h CROSS JOIN instance i ON i.hub = h.number;
 
 DROP VIEW IF EXISTS HistoryEvents;
 CREATE VIEW HistoryEvents AS
@@ -37,39 +37,42 @@ SELECT
     e.instance AS instance,
     e.execution AS execution,
     row_number() OVER (PARTITION BY e.instance, e.execution ORDER BY e.turn, e.position) AS sequence,
-    e.event_type AS event_type,
+    json_extract(e.event, '$.EventType') AS event_type,
     strftime('%Y-%m-%dT%H:%M:%S', e.at / 1000000, 'unixepoch') || printf('.%06dZ', e.at % 1000000) AS time,
-    e.name AS name,
-    e.result_size AS result_size,
-    e.attempt AS attempt,
-    e.host AS host,
+    coalesce(json_extract(e.event, '$.Name'), json_extract(e.event, '$.Operation')) AS name,
+    coalesce(json_extract(e.event, '$.ResultSize'), length(json_extract(e.event, '$.Result'))) AS result_size,
+    coalesce(
+        a.attempt,
+        json_extract(e.event, '$.Attempt'),
+        iif(json_extract(e.event, '$.EventType') IN ('TaskScheduled', 'SubOrchestrationInstanceCreated'), 1, NULL)
+    ) AS attempt,
+    coalesce(o.instance_id, a.host) AS host,
     e.task AS task,
     e.at AS microseconds,
-    e.turn AS turn
+    e.hub AS hub
 FROM (
     SELECT
+        h.name AS hub,
         i.id AS instance,
         printf('%016x%016x', t.n, t.generation) AS execution,
+        t.n AS n,
+        t.generation AS generation,
         t.turn AS turn,
         v.key AS position,
-        json_extract(v.value, '$.EventType') AS event_type,
+        v.value AS event,
         coalesce(nullif(json_extract(v.value, '$.Timestamp'), 0), json_extract(t.body, '$[0].Timestamp')) AS at,
-        json_extract(v.value, '$.Name') AS name,
-        coalesce(json_extract(v.value, '$.ResultSize'), length(json_extract(v.value, '$.Result'))) AS result_size,
         coalesce(
-            json_extract(v.value, '$.Attempt'),
-            iif(json_extract(v.value, '$.EventType') IN ('TaskScheduled', 'SubOrchestrationInstanceCreated'), 1, a.attempt)
-        ) AS attempt,
-        coalesce(o.instance_id, a.host) AS host,
-        coalesce(json_extract(v.value, '$.EventId'), json_extract(v.value, '$.TaskScheduledId'), json_extract(v.value, '$.TimerId')) AS task
-    FROM instance i
+            json_extract(v.value, '$.EventId'),
+            json_extract(v.value, '$.TaskScheduledId'),
+            json_extract(v.value, '$.TimerId')
+        ) AS task,
+        json_extract(v.value, '$.EventType') IN ('TaskCompleted', 'TaskFailed') AS ran
+    FROM hub h
+    CROSS JOIN instance i ON i.hub = h.number
     CROSS JOIN history t ON t.n = i.n
     CROSS JOIN json_each(t.body) v
-    LEFT JOIN attempt a
-        ON json_extract(v.value, '$.EventType') IN ('TaskCompleted', 'TaskFailed')
-        AND a.n = t.n AND a.generation = t.generation AND a.task = (json_extract(v.value, '$.TaskScheduledId'))
-        AND a.attempt = (
-            SELECT max(l.attempt) FROM attempt l WHERE l.n = t.n AND l.generation = t.generation AND l.task = a.task
-        )
-    LEFT JOIN host o ON o.token = a.host
-) e;
+) e
+LEFT JOIN attempt a ON e.ran AND a.n = e.n AND a.generation = e.generation AND a.task = e.task
+    AND a.attempt = (
+        SELECT max(l.attempt) FROM attempt l WHERE l.n = e.n AND l.generation = e.generation AND l.task = e.task)
+LEFT JOIN host o ON o.token = a.host;
