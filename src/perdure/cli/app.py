@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import typer
 
+from perdure.cli.init import init_command
 from perdure.cli.lint.command import lint_command
+from perdure.cli.new import new_command
 from perdure.cli.settings import settings_app
 
 app = typer.Typer(
@@ -19,6 +21,12 @@ app = typer.Typer(
 )
 app.add_typer(settings_app, name="settings")
 app.command("lint")(lint_command)
+app.command("init")(init_command)
+app.command("new")(new_command)
+function_app = typer.Typer(help="Functions of the app.", no_args_is_help=True)
+function_app.command("new")(new_command)
+function_app.command("create")(new_command)
+app.add_typer(function_app, name="function", hidden=True)
 
 
 @app.command(
