@@ -113,6 +113,9 @@ class Supervisor:
         self._watch: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._first: asyncio.Future[AppIndexed] = self._loop.create_future()
+        #: the workers one of which `start` or `reload` waits for
+        self._awaited: set[WorkerLink] = set()
+        self._looked = self._loop.time()
         self._owed: dict[WorkerLink, int] = {}
         self._logs_held = False
 
@@ -124,26 +127,35 @@ class Supervisor:
         A fatal error in it means that the app cannot run. Raises `WorkerStartError` when no worker comes up.
         """
         self._watch = self._loop.call_later(_WATCH_SECONDS, self._look_after)
-        for _ in range(self.options.processes):
-            await self._add_worker()
+        links = [self._new_link() for _ in range(self.options.processes)]
+        self._awaited.update(links)
+        for link in links:
+            await self._launch(link)
         return await self._first
 
     async def reload(self, options: SupervisorOptions | None = None) -> AppIndexed:
         """Start anew with what the app's files hold now.
 
         The old workers go on until the new app is known to load; with a fatal error in it they stay. What runs in
-        them may end within the grace for shutting down.
+        them may end within the grace for shutting down. Raises `WorkerStartError` as `start` does.
         """
         before = self.options
         if options is not None:
             self.options = options
         self._first = self._loop.create_future()
         old = list(self._links)
-        fresh = await self._add_worker()
-        app = await self._first
-        if any(error.fatal for error in app.errors):
+        fresh = self._new_link()
+        self._awaited = {fresh}
+        try:
+            await self._launch(fresh)
+            app = await self._first
+        except WorkerStartError:
             self.options = before
-            self._dismiss(fresh, 0.0)
+            raise
+        if is_broken(app):
+            self.options = before
+            if old:
+                self._dismiss(fresh, 0.0)
             return app
         for link in old:
             self._dismiss(link, self.options.shutdown_grace)
@@ -151,7 +163,7 @@ class Supervisor:
             self._dismiss(self._quarantine, self.options.shutdown_grace)
             self._quarantine = None
         for _ in range(self.options.processes - 1):
-            await self._add_worker()
+            await self._launch(self._new_link())
         return app
 
     async def stop(self, grace: float | None = None) -> None:
@@ -344,7 +356,7 @@ class Supervisor:
             self._quarantine_idle.cancel()
             self._quarantine_idle = None
         if link is None:
-            self._spawn(self._add_worker(quarantine=True))
+            self._spawn(self._launch(self._new_link(quarantine=True)))
         elif link.is_ready and not link.inflight:
             self._give(link, self._confined.popleft())
 
@@ -356,7 +368,8 @@ class Supervisor:
 
     # workers -----------------------------------------------------------------------------------------------------
 
-    async def _add_worker(self, *, quarantine: bool = False) -> WorkerLink:
+    def _new_link(self, *, quarantine: bool = False) -> WorkerLink:
+        """A worker that is counted from now on; `_launch` starts its process."""
         self._serial += 1
         name = f"{'quarantine' if quarantine else 'worker'}-{self._serial}"
         link = WorkerLink(name, self.options, self._on_messages, self._on_line, self._on_link_end)
@@ -364,6 +377,9 @@ class Supervisor:
             self._quarantine = link
         else:
             self._links.append(link)
+        return link
+
+    async def _launch(self, link: WorkerLink) -> None:
         try:
             await link.start()
         except OSError as error:
@@ -372,7 +388,6 @@ class Supervisor:
                 f"The Python interpreter {self.options.interpreter or 'of this host'} could not be started: {error}. "
                 "Check languageWorkers__python__defaultExecutablePath."
             ) from error
-        return link
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = self._loop.create_task(work)
@@ -410,6 +425,11 @@ class Supervisor:
 
     def _on_indexed(self, link: WorkerLink, app: AppIndexed) -> None:
         link.app = app
+        self._awaited.discard(link)
+        if not self._first.done():
+            self._first.set_result(app)
+        if is_broken(app):
+            return
         link.threads = app.threads or 1
         self._names = {
             (function.trigger, function.durable_name.lower()): function.name
@@ -424,14 +444,16 @@ class Supervisor:
             waiting, self._waiting = self._waiting, deque()
             for run in waiting:
                 self._dispatch(run)
-        if not self._first.done():
-            self._first.set_result(app)
 
     def _look_after(self) -> None:
         """Once a second: workers that do not beat, runs past their limit."""
         self._watch = self._loop.call_later(_WATCH_SECONDS, self._look_after)
         now, options = self._loop.time(), self.options
+        slept, self._looked = now - self._looked > 5 * _WATCH_SECONDS, now
         for link in self._all_links():
+            if slept:
+                # this process stood still: silence meanwhile says nothing about a worker
+                link.heard = now
             if link.heartbeat.debugger:
                 continue
             if options.heartbeat_limit and now - link.heard > options.heartbeat_limit and link.exit_code is None:
@@ -471,7 +493,7 @@ class Supervisor:
             else:
                 self._retire(link)
                 if not self._stopping:
-                    self._spawn(self._add_worker())
+                    self._spawn(self._launch(self._new_link()))
             link.stop(self.options.shutdown_grace)
         if stuck:
             # the turn thread does not come back: what waits for it goes elsewhere
@@ -513,9 +535,11 @@ class Supervisor:
         self._feed_quarantine()
 
     def _replace(self, link: WorkerLink, was_ready: bool, quarantine: bool) -> None:
-        if not was_ready and not self._first.done() and not self._links:
-            words = "\n".join(link.last_words)
-            self._first.set_exception(WorkerStartError(_start_problem(link, words)))
+        if link in self._awaited:
+            self._awaited.discard(link)
+            if not self._awaited and not self._first.done():
+                words = "\n".join(link.last_words)
+                self._first.set_exception(WorkerStartError(_start_problem(link, words)))
             return
         if quarantine:
             return  # the next suspect starts another
@@ -527,7 +551,7 @@ class Supervisor:
 
     def _add_after_pause(self) -> None:
         if not self._stopping and len(self._links) < self.options.processes:
-            self._spawn(self._add_worker())
+            self._spawn(self._launch(self._new_link()))
 
     # messages from workers ---------------------------------------------------------------------------------------
 
@@ -616,6 +640,11 @@ class Supervisor:
     def _say(self, text: str, level: int, run: Run | None = None) -> None:
         function, invocation, instance_id = (run.function, run.invocation, run.instance_id) if run else ("", "", "")
         self._on_log(LogLine(_wall_clock(), level, text, function, invocation, instance_id, "Worker", "host"))
+
+
+def is_broken(app: AppIndexed) -> bool:
+    """Whether an app cannot run at all."""
+    return any(error.fatal for error in app.errors)
 
 
 def _replier(link: WorkerLink, call: int) -> Reply:

@@ -146,11 +146,12 @@ class WorkerLink:
         finally:
             theirs.close()
         self._process = process
-        threading.Thread(target=self._wait, args=(process,), name=f"{self.name}-wait", daemon=True).start()
-        if process.stderr is not None:
-            threading.Thread(
-                target=self._read_last_words, args=(process.stderr,), name=f"{self.name}-stderr", daemon=True
-            ).start()
+        assert process.stderr is not None
+        reader = threading.Thread(
+            target=self._read_last_words, args=(process.stderr,), name=f"{self.name}-stderr", daemon=True
+        )
+        reader.start()
+        threading.Thread(target=self._wait, args=(process, reader), name=f"{self.name}-wait", daemon=True).start()
         await self.channel.open(ours)
         settings = {**options.settings.to_message(), "begun_file": self._begun.path}
         self.channel.send(StartWorker(options.script_root, self.name, options.threads, settings, options.functions))
@@ -208,8 +209,9 @@ class WorkerLink:
         if self._process is not None and self.exit_code is None:
             portable.kill_tree(self._process.pid)
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
         code = process.wait()
+        reader.join(_CHANNEL_LINGER)
         self._call_loop(self._process_ended, code)
 
     def _read_last_words(self, stream: IO[bytes]) -> None:

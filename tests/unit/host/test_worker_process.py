@@ -345,10 +345,10 @@ def test_what_is_told_of_runs(tmp_path: Path) -> None:
         await w.http("echo")
         started = [(e.function, e.kind) for e in w.told if isinstance(e, RunStarted)]
         assert started == [("chain", RunKind.TURN), ("fail", RunKind.ACTIVITY), ("echo", RunKind.HTTP)]
-        ended = [(e.function, e.success, e.error) for e in w.told if isinstance(e, RunEnded)]
+        ended = [(e.function, e.success, e.error.split("\n")[0]) for e in w.told if isinstance(e, RunEnded)]
         assert ended == [
             ("chain", True, ""),
-            ("fail", False, "Activity function 'fail' failed:  ValueError: boom"),
+            ("fail", False, "ValueError: boom"),
             ("echo", True, ""),
         ]
 
@@ -363,6 +363,10 @@ def test_reload(tmp_path: Path) -> None:
         path.write_text("x = (")
         broken = await w.supervisor.reload()
         assert broken.errors[0].fatal and "SyntaxError" in broken.errors[0].text
+        assert (await w.activity("say", '"x"')).result == '"said x"'
+        path.write_text("import os\nos._exit(3)\n")
+        with pytest.raises(WorkerStartError, match="ended with exit code 3"):
+            await w.supervisor.reload()
         assert (await w.activity("say", '"x"')).result == '"said x"'
         path.write_text(text.replace("said", "whispered"))
         assert (await w.supervisor.reload()).errors == []
