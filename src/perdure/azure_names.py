@@ -37,14 +37,16 @@ class PublishedModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         path: str = self.__dict__.get("_path", "")
-        if name in MODULES[path]:
+        below = None if name in MODULES[path] else sys.modules.get(f"{self.__name__}.{name}")
+        if below is not None:
+            value: Any = below
+        elif name in MODULES[path] or (path and name in HOME):
+            # the second: published modules also show what they import from each other
             if not path and name in ONLY_IN_2:
                 touched_2.add(name)
             value = resolve(name)
         else:
-            value = sys.modules.get(f"{self.__name__}.{name}")
-            if value is None:
-                value = _optional(self.__name__, name)
+            value = _optional(self.__name__, name)
         self.__dict__[name] = value
         return value
 

@@ -13,6 +13,7 @@ from perdure.sdk.bindings import ActivityTrigger, DurableClient, EntityTrigger, 
 from perdure.sdk.client import DurableOrchestrationClient, SyncDurableFunctionsClient
 from perdure.sdk.codes import Entity, EntityCode, Orchestrator, OrchestratorCode, code_of
 from perdure.sdk.shapes import check_activity
+from perdure.sdk.types import RetryOptions
 
 try:
     from azure.functions import SettingsApi
@@ -91,7 +92,9 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
 
         return self._builder(add_binding)
 
-    def durable_openai_agent_orchestrator(self, _func: Any = None, **options: Any) -> Any:
+    def durable_openai_agent_orchestrator(
+        self, _func: Any = None, *, model_provider: Any = None, model_retry_options: RetryOptions | None = None
+    ) -> Any:
         """Published for the optional package `openai-agents`; raises `ImportError`."""
         raise ImportError("durable_openai_agent_orchestrator is not part of perdure")
 

@@ -65,17 +65,13 @@ class ClientCore:
         return self._links(request, instance_id)
 
     def create_http_management_payload(
-        self,
-        request: Any = None,
-        instance_id: str | None = None,
-        return_internal_server_error_on_failure: bool = False,
+        self, instance_id: Any, id: str | None = None, return_internal_server_error_on_failure: bool = False
     ) -> HttpManagementPayload:
-        """The management links of an instance: `create_http_management_payload(instance_id)`, or with a request."""
-        if instance_id is None:
-            request, instance_id = None, request
-        if not isinstance(instance_id, str):
-            raise TypeError(f"instance_id must be a text, got {type(instance_id).__name__}")
-        return HttpManagementPayload(self._links(request, instance_id, return_internal_server_error_on_failure))
+        """The management links of an instance; also as `create_http_management_payload(request, id)`."""
+        request, identifier = (None, instance_id) if id is None else (instance_id, id)
+        if not isinstance(identifier, str):
+            raise TypeError(f"instance_id must be a text, got {type(identifier).__name__}")
+        return HttpManagementPayload(self._links(request, identifier, return_internal_server_error_on_failure))
 
     def create_check_status_response(
         self, request: HttpRequest | None, instance_id: str, return_internal_server_error_on_failure: bool = False

@@ -39,20 +39,20 @@ async def post_async_request(
         return _read(await client.post(url, json=data, headers=headers), None)
 
 
-async def get_async_request(url: str) -> list[Any]:
+async def get_async_request(url: str, function_invocation_id: str | None = None) -> list[Any]:
     """GET; gives ``[status, parsed body]``, an empty text for an empty body."""
     import httpx
 
     async with httpx.AsyncClient(**_options()) as client:
-        return _read(await client.get(url), "")
+        return _read(await client.get(url, headers=_headers(None, None, function_invocation_id)), "")
 
 
-async def delete_async_request(url: str) -> list[Any]:
+async def delete_async_request(url: str, function_invocation_id: str | None = None) -> list[Any]:
     """DELETE; gives ``[status, parsed body]``, None for an empty body."""
     import httpx
 
     async with httpx.AsyncClient(**_options()) as client:
-        return _read(await client.delete(url), None)
+        return _read(await client.delete(url, headers=_headers(None, None, function_invocation_id)), None)
 
 
 def request_sync(verb: str, url: str, data: Any = None) -> list[Any]:

@@ -245,8 +245,7 @@ class NoOpAction(Action):
     def __init__(self, metadata: str | None = None) -> None:
         self.metadata = metadata
 
-    @property
-    def action_type(self) -> int:
+    def action_type(self) -> int:  # type: ignore[override]  # published as a method
         """Raises `Exception`: there is none."""
         raise Exception("Attempted to get action type of an anonymous Action")
 
