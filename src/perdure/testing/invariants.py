@@ -6,14 +6,14 @@ neither the engine nor the store. What it finds wrong it raises as `Violation`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from msgspec import Struct
 
 from perdure.model.actions import Action
 from perdure.model.codec import decode_event, decode_history
-from perdure.model.commit_plan import CommitAnswer, CommitBatch, TurnPlan, Verdict
+from perdure.model.commit_plan import CommitAnswer, CommitBatch, MessageVerdict, TurnPlan, Verdict
 from perdure.model.execution import ActivityCompleted, ActivityOutcome, ActivityRequest, TurnDecided, TurnRequest
 from perdure.model.history import (
     EventRaised,
@@ -46,6 +46,7 @@ REPLAY = "replay equals live"
 TIME = "time never goes back"
 AGAIN = "a durable result is never worked out again"
 ALIVE = "a live host is not declared dead"
+OWNER = "verdicts name the owner as of the commit"
 LEFT = "nothing is left behind"
 LIVE = "everything acknowledged reaches its end"
 BOUNDED = "nothing polls in proportion to what sleeps"
@@ -119,6 +120,10 @@ class Monitor:
             if sent.seq:
                 message = result.message
                 self._durable.add((message.n, message.generation, message.task))
+        for sent in _message_verdicts(answer):
+            record = tables.instances.get(sent.n)
+            if sent.seq and record is not None and sent.owner != record.owner:
+                raise Violation(OWNER, f"message {sent.seq} to {sent.n}: {sent.owner}, the owner is {record.owner}")
         for n in [n for n in self._accounts if n not in tables.instances]:
             del self._accounts[n]
             self._last.pop(n, None)
@@ -296,6 +301,13 @@ class Monitor:
                 raise Violation(LEFT, f"rows of {n}, which is gone")
         if tables.work:
             raise Violation(LEFT, f"activities that nobody runs: {list(tables.work.values())[:3]}")
+
+
+def _message_verdicts(answer: CommitAnswer) -> Iterator[MessageVerdict]:
+    yield from answer.messages
+    yield from answer.results
+    for turn in answer.turns:
+        yield from turn.messages
 
 
 def _is_row_of(row: list[HistoryEvent], time: int, events: list[HistoryEvent]) -> bool:

@@ -35,13 +35,14 @@ from perdure.model.operations import Done, Found, Operation, OperationAnswer, Ra
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.replay import Sessions
 from perdure.storage.memory import Fate, MemoryDatabase, MemoryStore
+from perdure.storage.provider import Callback, StoreError
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
 from perdure.taskhub.interfaces import Clock, Wakes
 from perdure.taskhub.options import HubOptions
 from perdure.testing.clock import VirtualClock, VirtualTime
 from perdure.testing.executor import InProcessExecutor, TurnRunner
-from perdure.testing.invariants import LIVE, Monitor
+from perdure.testing.invariants import ALIVE, LIVE, Monitor
 from perdure.testing.workloads import ACTIVITIES, CLIENTS, ORCHESTRATORS, Client, Sender, Violation, run_activity
 
 FAULTS = (
@@ -104,7 +105,7 @@ class WatchedSessions:
         outcome = self._sessions.run(request)
         if isinstance(outcome, TurnDecided):
             last = self._last.get(request.n)
-            if request.history is None and last is not None:
+            if last is not None and last.base_turn + 1 == request.base_turn and not outcome.replayed:
                 self._monitor.session_continues(request, last)
             self._monitor.turn_decided(request, outcome)
             self._last[request.n] = request
@@ -138,9 +139,18 @@ class WatchedFunctions:
 
 
 class WatchedStore(MemoryStore):
-    """A host's connection; the monitor sees commits as they become visible."""
+    """A host's connection; the monitor sees commits as they become visible, and hosts as they are declared dead."""
 
     monitor: Monitor
+    world: World
+
+    def declare_dead(self, token: int, seen_beat: int, done: Callback[bool]) -> None:
+        def judged(answer: bool | StoreError) -> None:
+            if answer is True:
+                self.world.declared_dead(token)
+            done(answer)
+
+        super().declare_dead(token, seen_beat, judged)
 
     def _apply(self, batch: CommitBatch, seq: Any, passed_over: frozenset[int]) -> CommitAnswer:
         known = self.database.tables.hosts.get(batch.token)
@@ -164,6 +174,7 @@ class Host:
         self.name = name
         self.up = False
         self.incarnation = 0
+        self.since = self.paused_until = 0
 
     def start(self) -> None:
         """Start the process."""
@@ -180,6 +191,7 @@ class Host:
         self.hub = world.hub(store, self.executor, self.clock, HostWakes(world, self), options)
         self.client = HubClient(self.hub)
         self.up = True
+        self.since = world.time.now
         incarnation = self.incarnation
         self.hub.start(lambda *_: world.trace(f"{self.name}/{incarnation} is ready with token {self.token}"))
         world.trace(f"{address} starts")
@@ -324,8 +336,19 @@ class World:
     def store(self, host: Host) -> MemoryStore:
         """A connection to the store for one incarnation of a host."""
         store = self.store_class(self.database, host.clock, lambda call: self._fate(host, call))
-        store.monitor = self.monitor
+        store.monitor, store.world = self.monitor, self
         return store
+
+    def declared_dead(self, token: int) -> None:
+        """A host learned that another is dead. A live one must not be, only because the store was out for a while."""
+        host = next((host for host in self.hosts if host.up and host.token == token), None)
+        now = self.time.now
+        if host is None or now - host.paused_until < _TTL or now - host.since < _TTL:
+            return
+        if self.outage_until and now - self.outage_until < _TTL:
+            seconds = (now - self.outage_until) / 1_000_000
+            text = f"{host.name} (token {token}) lives, and the store was out until {seconds} s ago"
+            raise Violation(ALIVE, text)
 
     def code_delay(self, kind: str) -> float:
         """How long user code takes."""
@@ -394,6 +417,7 @@ class World:
         seconds = self.random.choice([0.5, 3.0, 8.0, 15.0, 40.0])
         self.trace(f"{host.name} is paused for {seconds} s")
         host.clock.pause(seconds)
+        host.paused_until = host.clock.paused_until
 
     def stop(self, host: Host) -> None:
         host.stop()
@@ -416,11 +440,15 @@ class World:
     def _heal(self) -> None:
         self.trace("faults stop")
         self.healthy = True
-        self.outage_until = 0
+        self.outage_until = min(self.outage_until, self.time.now)
         for host in self.hosts:
-            host.clock.paused_until = 0
+            if host.up:
+                host.clock.paused_until = host.paused_until = min(host.paused_until, self.time.now)
             self._restart(host)
 
+
+#: of hosts, in microseconds
+_TTL = round(HubOptions().host_ttl * 1_000_000)
 
 _BREAK: dict[str, Callable[[World, Host], None]] = {
     "crash": World.crash,

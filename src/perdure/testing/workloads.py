@@ -18,6 +18,7 @@ from perdure.model.failure import FailureDetails
 from perdure.model.instance import InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
     Done,
+    ExistingPolicy,
     Found,
     GetInstance,
     Operation,
@@ -118,6 +119,22 @@ def parent(context: Any) -> Any:
     return (yield context.task_all([*named, *derived]))
 
 
+def rival(context: Any) -> Any:
+    """Starts a child under an id that others want, too: refused while another's child runs."""
+    name = context.get_input()
+    try:
+        result = yield context.call_sub_orchestrator("Napping", 7, name)
+    except Exception as error:  # noqa: BLE001  the SDK raises plain exceptions for failed tasks
+        return "refused" if "already exists" in str(error) else str(error)
+    return result
+
+
+def napping(context: Any) -> Any:
+    """Sleeps a little and gives its input."""
+    yield context.create_timer(context.current_utc_datetime + timedelta(seconds=3))
+    return context.get_input()
+
+
 ORCHESTRATORS: dict[str, Callable[[Any], Any]] = {
     "Program": program,
     "Broken": broken,
@@ -127,6 +144,8 @@ ORCHESTRATORS: dict[str, Callable[[Any], Any]] = {
     "Approval": approval,
     "Collector": collector,
     "Parent": parent,
+    "Rival": rival,
+    "Napping": napping,
 }
 
 
@@ -156,16 +175,16 @@ ACTIVITIES = ("Echo", "Slow", "Fail", "Flaky", "Length")
 
 
 def start(name: str, instance_id: str, value: Any) -> Asking:
-    """Start until acknowledged. An id in use after an unanswered start is that start."""
+    """Start under an id that is free until acknowledged. An id in use after an unanswered start is that start."""
     unsure = False
-    operation = StartInstance(name, instance_id, json.dumps(value))
+    operation = StartInstance(name, instance_id, json.dumps(value), policy=ExistingPolicy.FAIL_IF_EXISTS)
     while True:
         answer = yield operation
         if isinstance(answer, Started):
-            return None
+            return
         if isinstance(answer, Refused) and answer.code is RefusalCode.EXISTS:
             if unsure:
-                return None
+                return
             raise Violation("acknowledged means durable", f"the new id {instance_id} was refused: {answer.text}")
         if isinstance(answer, Refused) and answer.code is not RefusalCode.UNAVAILABLE:
             raise Violation("right answer", f"start of {name}: {answer}")
@@ -243,6 +262,18 @@ def parent_client(name: str, random: Random, sender: Sender) -> Client:
     yield from completed(name, [27 * k + 13 for k in range(count)] * 2, random)
 
 
+def rivals_client(name: str, random: Random, sender: Sender) -> Client:
+    """Several parents want the same child: each gets its result or is told that the id is taken."""
+    rivals = [f"{name}-{number}" for number in range(3)]
+    for one in rivals:
+        yield from start("Rival", one, f"{name}-child")
+        yield random.choice([0.0, 5.0])
+    for one in rivals:
+        record: InstanceRecord = yield from finished(one, random)
+        if record.output not in ("7", '"refused"'):
+            raise Violation("right output", f"{one} ended {record.status.label} with {record.output}")
+
+
 def program_client(name: str, random: Random, sender: Sender) -> Client:
     steps = random_program(random)
     yield from start("Program", name, {"steps": steps, "done": []})
@@ -256,13 +287,16 @@ def program_client(name: str, random: Random, sender: Sender) -> Client:
 
 def singleton_client(name: str, random: Random, sender: Sender) -> Client:
     """The same id again and again: each start over the finished one is a new instance."""
-    for turn in range(random.randint(2, 4)):
-        yield from start("Chain", name, turn)
+    yield from start("Chain", name, 0)
+    yield from completed(name, 13, random)
+    for turn in range(1, random.randint(2, 4)):
+        answer = yield StartInstance("Chain", name, json.dumps(turn))
+        if not isinstance(answer, Started):
+            return  # it may still come, and then replace whatever has finished under the id
         record: InstanceRecord = yield from finished(name, random)
-        if record.input == json.dumps(turn):
-            yield from completed(name, 27 * turn + 13, random)
-        else:
+        if record.input != json.dumps(turn):
             raise Violation("acknowledged means durable", f"{name} has the input {record.input} of an earlier start")
+        yield from completed(name, 27 * turn + 13, random)
 
 
 def collector_client(name: str, random: Random, sender: Sender) -> Client:
@@ -365,6 +399,7 @@ CLIENTS: dict[str, Callable[[str, Random, Sender], Client]] = {
     "eternal": eternal_client,
     "approval": approval_client,
     "parent": parent_client,
+    "rivals": rivals_client,
     "program": program_client,
     "singleton": singleton_client,
     "collector": collector_client,
