@@ -64,6 +64,8 @@ from perdure.taskhub.core import TaskHub
 Answer = Callable[[OperationAnswer], None]
 
 _PURGE_PAGE = 200
+#: how soon an instance that was busy is purged again
+_BUSY_SECONDS = 0.05
 _BAD_ID = frozenset("/\\#?")
 
 
@@ -332,6 +334,10 @@ class HubClient:
         def purged(record: InstanceRecord) -> Callable[[Verdict | StoreError], None]:
             def judged(verdict: Verdict | StoreError) -> None:
                 nonlocal left, count
+                if verdict is Verdict.FENCED:
+                    # its row is in somebody's open transaction
+                    self._hub.clock.later(_BUSY_SECONDS, lambda: self._purge_record(record, judged))
+                    return
                 left -= 1
                 if verdict is Verdict.APPLIED:
                     count += 1

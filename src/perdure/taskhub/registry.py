@@ -108,6 +108,8 @@ class Registry:
             self._loading[n].append(row)
         elif owner in (self.token, 0):
             self.load(n)
+            # a claim may be under way that read the inbox before this message was there
+            self._loading[n].append(row)
         else:
             self._wakes.wake(owner, n)
 

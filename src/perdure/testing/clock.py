@@ -121,4 +121,4 @@ class VirtualClock:
         self.stopped = True
 
     def pause(self, seconds: float) -> None:
-        self.paused_until = self.time.now + round(seconds * 1_000_000)
+        self.paused_until = max(self.paused_until, self.time.now + round(seconds * 1_000_000))

@@ -442,8 +442,6 @@ class World:
         self.healthy = True
         self.outage_until = min(self.outage_until, self.time.now)
         for host in self.hosts:
-            if host.up:
-                host.clock.paused_until = host.paused_until = min(host.paused_until, self.time.now)
             self._restart(host)
 
 
