@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
@@ -58,12 +58,15 @@ def cursor_on_the_sequence(self: Any, token: int, done: Any) -> None:
     memory.MemoryStore.waiting(self, token, above)
 
 
+def owners_at_begin(self: Any, batch: Any) -> Any:
+    self.owners = {n: record.owner for n, record in self.database.tables.instances.items()}
+    return memory.MemoryStore._rows_of(self, batch)
+
+
 def owner_before_commit(self: Any, batch: Any, seq: Any, passed_over: Any) -> CommitAnswer:
     """Verdicts name the owners that were known when the commit began."""
-    before = self.database.owners_at_begin
     answer = memory.MemoryStore._apply(self, batch, seq, passed_over)
-    messages = tuple(MessageVerdict(m.seq, m.n, before.get(m.n, m.owner)) for m in answer.messages)
-    self.database.owners_at_begin = {n: record.owner for n, record in self.database.tables.instances.items()}
+    messages = tuple(MessageVerdict(m.seq, m.n, self.owners.get(m.n, m.owner)) for m in answer.messages)
     changed = memory_tables.replace(answer, messages=messages)
     self.monitor.committed(batch, changed)
     return changed
@@ -91,11 +94,6 @@ def owner_is_enough(self: Any, n: int, turn: int) -> bool:
     return record is not None and record.owner == self.token
 
 
-def turn_is_enough(self: Any, n: int, turn: int) -> bool:
-    record = self.tables.instances.get(n)
-    return record is not None and record.turn == turn
-
-
 def dead_may_write(self: Any, batch: Any, seq: Any, passed_over: Any) -> CommitAnswer:
     host = self.database.tables.hosts[batch.token]
     dead, host.dead = host.dead, False
@@ -113,26 +111,15 @@ def keep_consumed(self: Any, n: int, numbers: list[int]) -> None:
 _delete_messages = memory_tables.Tables.delete_messages
 
 
-def lose_some(self: Any, message: Any) -> MessageVerdict:
+def lose_some(self: Any, message: Any, ahead: int = 0) -> MessageVerdict:
     """Every seventh message is acknowledged and not written."""
-    self.batch_count = next(_counter)
-    verdict = _send(self, message)
-    if verdict.seq and self.batch_count % 7 == 0:
+    verdict = _send(self, message, ahead)
+    if verdict.seq % 7 == 3:
         _delete_messages(self.tables, verdict.n, [verdict.seq])
     return verdict
 
 
 _send = memory_tables.Application._send
-
-
-def _count() -> Iterator[int]:
-    number = 0
-    while True:
-        number += 1
-        yield number
-
-
-_counter = _count()
 
 
 def acknowledge_early(self: Any, message: Any, done: Any) -> None:
@@ -163,11 +150,11 @@ def no_wakes_no_looks(self: Any, *arguments: Any) -> None:
         arguments[0]()
 
 
-def purge_keeps_inbox(self: Any, n: int) -> None:
-    inbox = self.inbox.pop(n, None)
+def purge_keeps_history(self: Any, n: int) -> None:
+    history = self.history.pop(n, None)
     _delete_instance(self, n)
-    if inbox:
-        self.inbox[n] = inbox
+    if history:
+        self.history[n] = history
 
 
 _delete_instance = memory_tables.Tables.delete_instance
@@ -232,16 +219,19 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         {invariants.ASKED, invariants.ONCE},
     ),
     "cursor on the sequence": (
-        apply(put(simulation.WatchedStore, "waiting", cursor_on_the_sequence)),
-        lambda seed: settings(seed, ("collector",) * 8, ("slow store", "lost wakes")),
+        apply(
+            put(simulation.WatchedStore, "waiting", cursor_on_the_sequence),
+            put(simulation.HostWakes, "wake", lambda *_: None),
+        ),
+        lambda seed: settings(seed, ("fan-out", "approval") * 7, ("slow store", "lost wakes"), 4),
         {invariants.LIVE, invariants.ORDER},
     ),
     "owner read before commit": (
         apply(
-            put(memory.MemoryDatabase, "owners_at_begin", {}),
+            put(simulation.WatchedStore, "_rows_of", owners_at_begin),
             put(simulation.WatchedStore, "_apply", owner_before_commit),
         ),
-        lambda seed: settings(seed, faults=("crash",)),
+        lambda seed: settings(seed, ("collector",) * 12, ("crash", "stop", "slow store")),
         {invariants.OWNER},
     ),
     "claim counted dead after a store outage": (
@@ -263,11 +253,6 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         apply(put(memory_tables.Application, "_stands_at", owner_is_enough)),
         lambda seed: settings(seed, faults=("lost answers", "pause", "slow store")),
         {invariants.TURNS},
-    ),
-    "turn applied without owning": (
-        apply(put(memory_tables.Application, "_stands_at", turn_is_enough)),
-        lambda seed: settings(seed, faults=("pause", "crash", "stop")),
-        {invariants.WRITER},
     ),
     "a dead host may write": (
         apply(put(simulation.WatchedStore, "_apply", dead_may_write)),
@@ -312,8 +297,8 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         lambda seed: settings(seed, ("collector", "approval") * 4),
         {invariants.LIVE, invariants.ORDER},
     ),
-    "purge leaves the inbox": (
-        apply(put(memory_tables.Tables, "delete_instance", purge_keeps_inbox)),
+    "purge leaves the history": (
+        apply(put(memory_tables.Tables, "delete_instance", purge_keeps_history)),
         lambda seed: settings(seed, ("purge", "singleton", "collector") * 3),
         {invariants.LEFT},
     ),

@@ -406,5 +406,6 @@ def is_unstarted(record: InstanceRecord) -> bool:
 
 def messages_of(batch: CommitBatch) -> int:
     """The most inbox rows that a batch can write: so many numbers its begin reserves."""
-    plain = len(batch.messages) + len(batch.results) + 2 * len(batch.creations) + len(batch.purges)
+    plain = len(batch.messages) + len(batch.results) + 2 * len(batch.creations)
+    plain += sum(1 + len(purge.messages) for purge in batch.purges)
     return plain + sum(len(plan.messages) + 2 * len(plan.creations) for plan in batch.turns)

@@ -88,8 +88,9 @@ class Tried(Struct):
 class Monitor:
     """Watches one simulation."""
 
-    def __init__(self, tables: Tables, fresh_sessions: Callable[[], TurnRunner]) -> None:
+    def __init__(self, tables: Tables, fresh_sessions: Callable[[], TurnRunner], now: Callable[[], int]) -> None:
         self._tables = tables
+        self._now = now
         self._fresh = fresh_sessions
         self._accounts: dict[int, Account] = {}
         self._results: dict[tuple[int, int, int], set[str | None]] = {}
@@ -186,7 +187,7 @@ class Monitor:
         if asked is None or type(asked) is not _ASKED_BY[type(event)]:
             raise Violation(ASKED, f"{where}: {event} answers {asked}")
         account.answered[task] = asked
-        if isinstance(event, TimerFired) and account.time < event.fire_at:
+        if isinstance(event, TimerFired) and min(account.time, self._now()) < event.fire_at:
             raise Violation(TIME, f"{where}: timer {task} fired at {account.time}, before {event.fire_at}")
         if isinstance(event, (TaskCompleted, TaskFailed)):
             given = self._results.get((n, account.generation, task), set())

@@ -317,6 +317,7 @@ class World:
         self.monitor = Monitor(
             self.database.tables,
             lambda: Sessions(lambda name: _CODE.get(name.lower()), replaying),
+            self.database.clock.now,
         )
         self.healthy = False
         self.outage_until = 0
