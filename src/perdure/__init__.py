@@ -6,15 +6,17 @@ resolves to perdure from the first import on.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
 
 from perdure import azure_names
 from perdure.sdk.names import TOP_LEVEL_1X, TOP_LEVEL_2
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # `typing` costs more than all the rest of this module
 if TYPE_CHECKING:
+    from typing import Any
+
     from perdure.sdk.app import Blueprint, DFApp
     from perdure.sdk.client import DurableFunctionsClient, DurableOrchestrationClient, SyncDurableFunctionsClient
     from perdure.sdk.client_core import HttpManagementPayload
@@ -77,10 +79,10 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         value = azure_names.resolve(name)
     elif name == "testing":
-        value = importlib.import_module("perdure.testing")
+        value = import_module("perdure.testing")
     elif name in ("models", "constants", "decorators", "entity", "orchestrator", "openai_agents"):
         # `df.models.TaskBase` and the like
-        value = getattr(importlib.import_module(azure_names.ROOT), name)
+        value = getattr(import_module(azure_names.ROOT), name)
     else:
         raise AttributeError(f"module 'perdure' has no attribute {name!r}")
     globals()[name] = value

@@ -6,16 +6,18 @@ are. Modules are made at once and hold nothing: names are looked up in `perdure.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 from perdure.sdk.names import HOME, MODULES, ONLY_IN_2, TOP_LEVEL_1X
+
+# no typing, importlib.abc or the like at run time: this loads with every command
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 ROOT = "azure.durable_functions"
 _PACKAGES = {path.rpartition(".")[0] for path in MODULES if path}
@@ -29,7 +31,7 @@ def resolve(name: str) -> Any:
     home = HOME.get(name)
     if home is None:
         raise AttributeError(name)
-    return getattr(importlib.import_module(home), name)
+    return getattr(import_module(home), name)
 
 
 class PublishedModule(ModuleType):
@@ -46,7 +48,7 @@ class PublishedModule(ModuleType):
                 touched_2.add(name)
             value = resolve(name)
         else:
-            value = _optional(self.__name__, name)
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         self.__dict__[name] = value
         return value
 
@@ -56,16 +58,9 @@ class PublishedModule(ModuleType):
         return sorted({*super().__dir__(), *MODULES[self._path], *(name for name in below if "." not in name)})
 
 
-def _optional(module: str, name: str) -> Any:
-    if module == ROOT and name == "openai_agents":
-        try:
-            return importlib.import_module(f"{ROOT}.openai_agents")
-        except ImportError:
-            pass
-    raise AttributeError(f"module {module!r} has no attribute {name!r}")
+class _Loader:
+    """Makes the published modules."""
 
-
-class _Loader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return PublishedModule(spec.name)
 
@@ -84,13 +79,14 @@ class _Loader(Loader):
         for path in MODULES:
             name = f"{ROOT}.{path}"
             if path and name not in sys.modules:
-                spec = ModuleSpec(name, self, is_package=path in _PACKAGES)
-                module = importlib.util.module_from_spec(spec)
+                module = PublishedModule(name)
+                module.__spec__ = ModuleSpec(name, self, is_package=path in _PACKAGES)  # type: ignore[arg-type]
+                module.__package__ = module.__spec__.parent
                 sys.modules[name] = module
                 self.exec_module(module)
 
 
-class AzureNames(MetaPathFinder):
+class AzureNames:
     """Finds the published package and its submodules."""
 
     def find_spec(
@@ -102,7 +98,7 @@ class AzureNames(MetaPathFinder):
         below = fullname[len(ROOT) + 1 :]
         if (fullname != ROOT and fullname[len(ROOT)] != ".") or below not in MODULES:
             return None
-        return ModuleSpec(fullname, _Loader(), is_package=below in _PACKAGES)
+        return ModuleSpec(fullname, _Loader(), is_package=below in _PACKAGES)  # type: ignore[arg-type]
 
 
 def install() -> None:
