@@ -79,6 +79,7 @@ class World:
         self.code = SimpleNamespace(function=function, name="orchestrator", input_type=None)
         self.live = _PublishedTiming(lambda name: self.code, SdkOptions())
         self.cold = _PublishedTiming(lambda name: self.code, SdkOptions(max_sessions=0))
+        self.evicted = _PublishedTiming(lambda name: self.code, SdkOptions())
         self.input: Any = {"n": 1}
         self.generation = 0
         self.turns = 0
@@ -92,6 +93,7 @@ class World:
         except _PublishedCrash:
             self._count("published executor crashed")
         self.live.close()
+        self.evicted.close()
         return self.turns
 
     def _count(self, what: str) -> None:
@@ -213,6 +215,14 @@ class World:
         if isinstance(cold, SessionMissing) or isinstance(live, SessionMissing):
             raise Disagreement(self._report(f"a session is missing: live {live}, replay {cold}"))
         self._same("live session", live, "replay on every turn", cold)
+        # a third side loses its session at random moments
+        if self.random.random() < 0.4:
+            self.evicted.drop(1)
+        evicted = self.evicted.run(request(None))
+        if isinstance(evicted, SessionMissing):
+            self._count("replayed after an eviction")
+            evicted = self.evicted.run(request(list(self.rows)))
+        self._same("live session", live, "session after evictions", evicted)
         assert isinstance(live, TurnDecided)
         if live.sets_status:
             self.status = None if live.custom_status is None else json.loads(live.custom_status)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perdure.model.actions import Action, CarriedEvent, ContinueAsNewWith
 from perdure.model.history import (
@@ -30,6 +30,9 @@ from perdure.sdk.failures import TaskFailedError
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.serialization import loads, net_input
 from perdure.sdk.tasks import FAILED, SUCCEEDED, CompoundTask, EntityCallTask, EventTask, TaskBase, settle
+
+if TYPE_CHECKING:
+    from perdure.sdk.locks import CriticalSection
 
 
 class HistoriesWanted(BaseException):
@@ -69,9 +72,11 @@ class Execution:
         "published_timing",
         "raised",
         "replaying",
+        "section",
         "status_set",
         "tags",
         "undecided",
+        "unscheduled",
         "uuid_counter",
         "version",
         "waits",
@@ -104,6 +109,10 @@ class Execution:
         self.uuid_counter = 0
         self.history: list[HistoryEvent] | None = None
         self.undecided: list[Action] = []
+        #: tasks that were made and not yielded yet, where the dialect schedules at the yield
+        self.unscheduled: set[TaskBase[Any]] = set()
+        #: the critical section that the code is in
+        self.section: CriticalSection | None = None
         #: told of every task when it is yielded and of every action decided at a call (the 1.x protocol needs it)
         self.observer: Callable[[Any], None] | None = None
         #: as the published executor: one more retry timer after the last attempt, no polling of durable HTTP
@@ -151,6 +160,8 @@ class Execution:
             self._outside(task.describe())
         elif self.dialect.schedules_at_call:
             self.schedule(task)
+        else:
+            self.unscheduled.add(task)
 
     def schedule(self, task: TaskBase[Any]) -> None:
         """Open `task`, or the children of a compound depth first in list order, each once. Never recursion."""
@@ -161,6 +172,7 @@ class Execution:
         if not isinstance(task, CompoundTask):
             if not task.scheduled:
                 task.scheduled = True
+                self.unscheduled.discard(task)
                 task.open(self)
             return
         stack: list[TaskBase[Any]] = [task]
@@ -169,6 +181,7 @@ class Execution:
             if top.scheduled:
                 continue
             top.scheduled = True
+            self.unscheduled.discard(top)
             top.open(self)
             if isinstance(top, CompoundTask):
                 stack.extend(reversed(top.children))

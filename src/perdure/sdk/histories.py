@@ -13,11 +13,15 @@ from perdure.model.actions import (
     CallEntity,
     CreateSubOrchestration,
     CreateTimer,
+    LockEntities,
     ScheduleTask,
     SendEvent,
     SignalEntity,
+    UnlockEntities,
 )
 from perdure.model.history import (
+    EntityLocksReleased,
+    EntityLocksRequested,
     EntityOperationCalled,
     EntityOperationSignaled,
     EventSent,
@@ -161,5 +165,7 @@ _AS_EVENTS: dict[type, Any] = {
     ),
     SendEvent: lambda a: EventSent(a.id, a.instance_id, a.name, a.input),
     CallEntity: lambda a: EntityOperationCalled(a.id, a.entity, a.operation, a.input),
+    LockEntities: lambda a: EntityLocksRequested(a.id, a.entities),
+    UnlockEntities: lambda a: EntityLocksReleased(a.id, a.lock_id, a.entities),
     SignalEntity: lambda a: EntityOperationSignaled(a.id, a.entity, a.operation, a.input, a.due),
 }

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from perdure.model.actions import LockEntities, UnlockEntities
-from perdure.sdk.execution import Execution
+from perdure.sdk.execution import Execution, Phase
 from perdure.sdk.tasks import RUNNING, AtomicTask, TaskBase
 
 
@@ -30,6 +30,7 @@ class CriticalSection:
             raise RuntimeError("Must not enter another critical section from within a critical section.")
         self._lock = lock
         self._entities = entities
+        self._execution.section = self
 
     def leave(self) -> None:
         """Give the locks back; nothing when there are none."""
@@ -37,8 +38,10 @@ class CriticalSection:
         entities, self._entities = self._entities, ()
         self._busy.clear()
         execution = self._execution
-        if lock is not None and isinstance(lock.id, int) and execution.is_running("leaving a critical section"):
-            execution.act(UnlockEntities(execution.skip_number(), lock.id, entities))
+        execution.section = None
+        ends = execution.phase in (Phase.CLOSED, Phase.GONE) or execution.continuation is not None
+        if lock is not None and isinstance(lock.id, int) and not ends:
+            execution.actions.append(UnlockEntities(execution.skip_number(), lock.id, entities))
 
     def check_no_children(self) -> None:
         if self.is_entered:

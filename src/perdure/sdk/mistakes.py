@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from perdure.sdk.location import place, raising_place
-from perdure.sdk.tasks import TaskBase
+from perdure.sdk.tasks import EventTask, TaskBase, TimerTask
 
 
 class OrchestratorMistake(TypeError):
@@ -110,8 +110,14 @@ def explain(error: BaseException, *, is_coroutine: bool) -> str:
 
 
 def never_yielded(tasks: Iterable[TaskBase[Any]], name: str) -> str:
-    """A warning about calls whose tasks nobody ever waited for, which therefore never ran."""
-    calls = [f"{task.describe()}{f' at {place(*task._origin)}' if task._origin else ''}" for task in tasks]
+    """A warning about calls whose tasks nobody ever waited for, which therefore never ran; empty when none matters.
+
+    A timer or an event that nobody waited for is harmless.
+    """
+    lost = sorted((task for task in tasks if not isinstance(task, (TimerTask, EventTask))), key=TaskBase.describe)
+    calls = [f"{task.describe()}{f' at {place(*task._origin)}' if task._origin else ''}" for task in lost]
+    if not calls:
+        return ""
     shown = "; ".join(calls[:5]) + (f"; and {len(calls) - 5} more" if len(calls) > 5 else "")
     return (
         f"Orchestrator '{name}' ended with calls that were never yielded and therefore never ran: {shown}. "

@@ -216,8 +216,8 @@ class OrchestrationContext:
 
     def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
         """End this execution and start anew with `new_input`. The first call wins."""
-        continue_as_new(self._execution, new_input, save_events=save_events)
         self._section.leave()
+        continue_as_new(self._execution, new_input, save_events=save_events)
 
     def set_custom_status(self, custom_status: Any) -> None:
         """Set the custom status; None clears it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from perdure.sdk.orchestrator_code import Prepared
 from perdure.sdk.serialization import dumps
 from perdure.sdk.tasks import RUNNING, SUCCEEDED, TaskBase
 
+logger = logging.getLogger("azure.functions.DurableFunctions")
 _OWN_FILES = os.path.dirname(perdure.__file__) + os.sep
 
 
@@ -206,6 +208,11 @@ class Session:
         self.waits_for = None
 
     def _complete(self, value: Any) -> None:
+        self._end()
+        if self.execution.unscheduled:
+            lost = mistakes.never_yielded(self.execution.unscheduled, self.prepared.name)
+            if lost:
+                logger.warning(lost)
         if value is None:
             self.outcome = CompleteOrchestration()
             return
@@ -216,8 +223,14 @@ class Session:
         except Exception as error:  # noqa: BLE001  a user's to_json may raise anything
             self._fail(error)
 
+    def _end(self) -> None:
+        """Locks are given back with the last turn."""
+        if self.execution.section is not None:
+            self.execution.section.leave()
+
     def _fail(self, error: BaseException) -> None:
         self.execution.continuation = None
+        self._end()
         self.error = error
         self.outcome = failed(self.prepared.name, error, is_coroutine=self.prepared.is_coroutine)
 

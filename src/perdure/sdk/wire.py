@@ -25,13 +25,15 @@ from perdure.model.history import (
     TimerFired,
 )
 from perdure.sdk import determinism
+from perdure.sdk.codes import OrchestratorCode
 from perdure.sdk.context import DurableOrchestrationContext
 from perdure.sdk.dialect import V1
 from perdure.sdk.durable_http import HttpTask
 from perdure.sdk.execution import Execution
 from perdure.sdk.histories import parse_timestamp
 from perdure.sdk.options import SdkOptions
-from perdure.sdk.orchestrator_code import OrchestratorCode, Prepared
+from perdure.sdk.orchestrator_code import OrchestratorCode as AnyCode
+from perdure.sdk.orchestrator_code import Prepared
 from perdure.sdk.retriable import RetryAbleTask
 from perdure.sdk.serialization import dumps, stored_input
 from perdure.sdk.session import Session
@@ -51,7 +53,7 @@ _LABEL = "\n\n$OutOfProcData$:"
 _STARTED = HistoryEventType.ORCHESTRATOR_STARTED
 
 
-def run_orchestrator(code: OrchestratorCode, body: str) -> str:
+def run_orchestrator(code: AnyCode, body: str) -> str:
     """Answer a trigger payload. Raises `Exception` with the labelled answer in its text when the code failed."""
     context = DurableOrchestrationContext.from_json(body)
     context._input_type = code.input_type
@@ -63,14 +65,7 @@ class TaskOrchestrationExecutor:
 
     def execute(self, context: DurableOrchestrationContext, history: Any, fn: Any) -> str:
         """Run `fn` against the history that `context` was made from and give the JSON answer."""
-        return execute(context, Prepared(_Code(fn), SdkOptions()))
-
-
-class _Code:
-    def __init__(self, function: Any) -> None:
-        self.function = function
-        self.name: str = getattr(function, "__name__", "orchestrator")
-        self.input_type: Any = None
+        return execute(context, Prepared(OrchestratorCode(fn), SdkOptions()))
 
 
 def execution_of(
@@ -272,6 +267,3 @@ def _flat(action: dict[str, Any]) -> list[dict[str, Any]]:
     if "compoundActions" not in action:
         return [action]
     return [inner for child in action["compoundActions"] for inner in _flat(child)]
-
-
-__all__ = ["TaskOrchestrationExecutor", "execute", "execution_of", "run_orchestrator"]
