@@ -12,6 +12,8 @@ from perdure.host.lenient_json import shown
 from perdure.host.setting_kinds import format_time_span
 from perdure.host.settings_table import OWN_SECTION, SETTINGS, Effect, PerCpu, Setting
 
+#: of this section the published host refuses wrong types even where the value means nothing here
+_CHECKED = "extensions.durableTask."
 _OVERRIDE = "azurefunctionsjobhost"
 LOG_LEVELS = ("Trace", "Debug", "Information", "Warning", "Error", "Critical", "None")
 
@@ -81,6 +83,9 @@ def read_settings(
         if raw is not None:
             if row.effect is Effect.REFUSED:
                 raise StartError(f"{origin}: '{row.key}' cannot be used: {row.note}.")
+            if row.effect is Effect.ACCEPTED and not row.key.startswith(_CHECKED):
+                # what nobody reads must not keep an app from starting
+                continue
             value = _typed(row, raw, origin)
             origins[row.key] = origin
             _remark(row, raw, value, notes)
