@@ -90,7 +90,7 @@ def load_app(root: str, only: Iterable[str] = ()) -> LoadedApp:
         _load_folders(app, root, [name for name in folders if not wanted or name.lower() in wanted])
     else:
         app.warnings.append(
-            f"No functions were found in {root}: expected {script} with a function app (v2 model) "
+            f"No job functions found in {root}: expected {script} with a function app (v2 model) "
             "or folders with a function.json (v1 model)."
         )
     if wanted:

@@ -62,6 +62,7 @@ class Host:
         self._client: HubClient | None = None
         self._front: Front
         self._supervisor: Supervisor
+        self._workers: asyncio.Future[AppIndexed] | None = None
         self._server: HttpServer | None = None
         self._timers: Timers | None = None
 
@@ -69,15 +70,24 @@ class Host:
         """The whole life of the host; the exit code. Raises `StartError` when it cannot start."""
         portable.on_stop_signals(self._loop, self._signalled)
         sockets = open_sockets(self._config.address, self._config.port)
+        self._config = self._config.on_port(sockets[0].getsockname()[1])
+        started = asyncio.ensure_future(self._start(sockets))
+        stop_asked = asyncio.ensure_future(self._stop_asked.wait())
         try:
-            self._config = self._config.on_port(sockets[0].getsockname()[1])
-            await self._start(sockets)
+            await asyncio.wait([started, stop_asked], return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():
+                await self._abandon(started)
+                return 0
+            await started
         except BaseException:
-            for opened in sockets:
-                opened.close()
-            await self._abandon()
+            stop_asked.cancel()
+            await self._abandon(started)
             raise
-        await self._stop_asked.wait()
+        finally:
+            if self._server is None or not self._server.started:
+                for opened in sockets:
+                    opened.close()
+        await stop_asked
         await self._stop()
         return 0
 
@@ -92,18 +102,15 @@ class Host:
             on_executed=self._executed,
         )
         # the workers load the app while this process opens the store and the server
-        workers = asyncio.ensure_future(self._supervisor.start())
+        self._workers = asyncio.ensure_future(self._supervisor.start())
         await asyncio.sleep(0)
+        self._store = open_store(config, self._clock, self._loop, self._changed)
+        self._front = Front(config, self._log, self._supervisor)
+        self._server = HttpServer(self._front, ssl=None)
         try:
-            self._store = open_store(config, self._clock, self._loop, self._changed)
-            self._front = Front(config, self._log, self._supervisor)
-            self._server = HttpServer(self._front, ssl=None)
-            app = await workers
+            app = await self._workers
         except WorkerStartError as error:
             raise StartError(str(error)) from None
-        finally:
-            if not workers.done():
-                workers.cancel()
         self._take_in(app)
         await self._open_hub(app)
         self._front.attach(
@@ -143,13 +150,6 @@ class Host:
             names = ", ".join(f"{function.name} ({function.trigger})" for function in silent)
             self._log.write(
                 "perdure", WARNING, f"Not fired here, only by hand with POST /admin/functions/NAME: {names}."
-            )
-        if not self.functions.functions:
-            self._log.write(
-                "perdure",
-                WARNING,
-                f"No job functions found in {self._config.script_root}. Expected a function_app.py with decorated "
-                "functions, or folders with a function.json each.",
             )
 
     async def _open_hub(self, app: AppIndexed) -> None:
@@ -266,7 +266,8 @@ class Host:
             self._stop_asked.set()
             return
         # the second time: end at once; whatever was acknowledged is durable
-        self._supervisor.kill()
+        if self._workers is not None:
+            self._supervisor.kill()
         self._console.close(0.5)
         os._exit(0)
 
@@ -313,12 +314,16 @@ class Host:
         await self._loop.run_in_executor(None, self._store.shutdown)
         self.state = "Stopped"
 
-    async def _abandon(self) -> None:
-        """The start failed: leave nothing behind."""
-        supervisor = getattr(self, "_supervisor", None)
-        if supervisor is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor.stop(0.0)
+    async def _abandon(self, started: asyncio.Future[None]) -> None:
+        """The start failed, or is no longer wanted: leave nothing behind."""
+        started.cancel()
+        with contextlib.suppress(asyncio.CancelledError, StartError):
+            await started
+        if self._workers is not None:
+            await _within(asyncio.ensure_future(self._supervisor.stop(0.0)), _CLOSING)
+            self._supervisor.kill()
+            self._workers.cancel()
+            await asyncio.wait([self._workers])
         if self._store is not None:
             await self._loop.run_in_executor(None, self._store.shutdown)
 

@@ -101,12 +101,14 @@ class HttpServer:
         self._server = uvicorn.Server(self._config)
         self._sockets: list[socket.socket] = []
         self._date: asyncio.TimerHandle | None = None
+        self.started = False
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Answer requests from now on."""
         self._sockets = sockets
         self._config.load()
         self._server.lifespan = self._config.lifespan_class(self._config)
+        self.started = True
         await self._server.startup(sockets=sockets)
         self._renew_date()
 

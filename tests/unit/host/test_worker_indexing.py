@@ -232,7 +232,7 @@ def test_function_app_wins_over_folders(tmp_path: Path) -> None:
 
 def test_nothing_to_load(tmp_path: Path) -> None:
     assert load(tmp_path)["warnings"] == [
-        f"No functions were found in {tmp_path}: expected function_app.py with a function app (v2 model) "
+        f"No job functions found in {tmp_path}: expected function_app.py with a function app (v2 model) "
         "or folders with a function.json (v1 model)."
     ]
 
