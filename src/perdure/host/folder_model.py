@@ -19,7 +19,7 @@ _SCRIPTS = ("__init__.py", "main.py", "run.py", "index.py")
 class FolderFunction:
     """What a `function.json` and its script say."""
 
-    __slots__ = ("bindings", "call", "directory", "disabled", "entry_point", "script")
+    __slots__ = ("bindings", "call", "directory", "disabled", "entry_point", "retry", "script")
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class FolderFunction:
         script: str,
         entry_point: str,
         disabled: bool,
+        retry: dict[str, Any] | None,
     ) -> None:
         self.bindings = bindings
         self.call = call
@@ -36,6 +37,7 @@ class FolderFunction:
         self.script = script
         self.entry_point = entry_point
         self.disabled = disabled
+        self.retry = retry
 
 
 def prepare_folders(root: str) -> None:
@@ -64,7 +66,11 @@ def index_folder(root: str, folder: str) -> FolderFunction:
             f"Function {folder}: {folder}/{script} defines no function {entry_point}. "
             "Name it main, or name the function in entryPoint of function.json."
         )
-    return FolderFunction(bindings, call, directory, script, entry_point, written.get("disabled") is True)
+    retry = written.get("retry")
+    disabled = written.get("disabled") is True
+    return FolderFunction(
+        bindings, call, directory, script, entry_point, disabled, retry if isinstance(retry, dict) else None
+    )
 
 
 def _read(path: Path, folder: str) -> dict[str, Any]:

@@ -138,7 +138,10 @@ def _load_script(app: LoadedApp, root: str, script: str) -> None:
         call = function.get_user_function()
         if app.lifespan is not None and function.http_type == "asgi":
             call = app.lifespan.guard(call)
-        _add(app, str(function.get_function_name()), bindings, call, script, "", root)
+        # older releases of the library have no settings
+        settings = getattr(function, "get_settings_dict", None)
+        retry = settings("retry_policy") or None if settings is not None else None
+        _add(app, str(function.get_function_name()), bindings, call, script, "", root, retry=retry)
 
 
 def _register_error(error: Exception, builders: list[Any]) -> str:
@@ -168,7 +171,17 @@ def _load_folders(app: LoadedApp, root: str, folders: list[str]) -> None:
         except BaseException as error:  # noqa: BLE001 - one folder that does not import does not stop the others
             app.errors.append(_import_error(folder, error, root, fatal=False))
             continue
-        _add(app, folder, found.bindings, found.call, found.script, found.entry_point, found.directory, found.disabled)
+        _add(
+            app,
+            folder,
+            found.bindings,
+            found.call,
+            found.script,
+            found.entry_point,
+            found.directory,
+            found.disabled,
+            found.retry,
+        )
 
 
 def _import_error(function: str, error: BaseException, root: str, *, fatal: bool) -> IndexError_:
@@ -188,6 +201,7 @@ def _add(
     entry_point: str,
     directory: str,
     disabled: bool = False,
+    retry: dict[str, Any] | None = None,
 ) -> None:
     """Check one function and list it."""
     trigger = next((b for b in bindings if str(key(b, "type", "")).lower().endswith("trigger")), None)
@@ -214,6 +228,7 @@ def _add(
         is_async=inspect.iscoroutinefunction(user_function),
         parameters=tuple(inspect.signature(call).parameters),
         location=where,
+        retry=retry,
     )
     app.functions.append(LoadedFunction(indexed, call, directory, code))
 

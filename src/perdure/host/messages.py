@@ -33,7 +33,8 @@ class IndexedFunction(Struct, frozen=True, array_like=True):
 
     `trigger` is the trigger's type in lower case ("httptrigger", "orchestrationtrigger", ...); `durable_name` what
     `call_activity` and the like must match for durable triggers. `bindings` are the binding objects as in a
-    function.json, keys as written there. `parameters` names of the function's parameters.
+    function.json, keys as written there. `parameters` names of the function's parameters. `retry` is the function's
+    own retry policy, keys as written.
     """
 
     name: str
@@ -47,6 +48,7 @@ class IndexedFunction(Struct, frozen=True, array_like=True):
     parameters: tuple[str, ...] = ()
     location: str = ""
     input_shape: str = ""
+    retry: dict[str, Any] | None = None
 
 
 class IndexError_(Struct, frozen=True, array_like=True):

@@ -72,6 +72,7 @@ class Timers:
         if not timers:
             return
         # apps without timers do not pay for their import
+        from perdure.host.triggers.retry_policy import RetryPolicyError, read_retry
         from perdure.host.triggers.schedule import ScheduleError
         from perdure.host.triggers.timer import TimerPorts, timer_trigger
         from perdure.host.triggers.timer_listener import TimerListener
@@ -88,8 +89,9 @@ class Timers:
                     trigger_binding(function),
                     zone.zone,
                     lambda text: expand_binding(text, config.setting),
+                    read_retry(function.retry),
                 )
-            except (ScheduleError, SettingMissing) as error:
+            except (ScheduleError, SettingMissing, RetryPolicyError) as error:
                 self.mistakes[function.name] = str(error)
                 log.write("perdure", ERROR, f"The '{function.name}' function is in error: {error}")
             else:

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from perdure.host.triggers import timer_listener
+from perdure.host.triggers.retry_policy import RetryPolicyError, read_retry
 from perdure.host.triggers.schedule import SECOND, ScheduleError
 from perdure.host.triggers.timer import Retry, timer_trigger
 from perdure.host.triggers.timer_record import NEVER, TimerRecord, decode_record, encode_record, iso, round_trip
@@ -588,3 +589,39 @@ def test_an_unknown_zone_is_utc_with_a_warning() -> None:
 
 def test_without_settings_the_machine_decides() -> None:
     assert choose_zone({}).name
+
+
+# -- retry policies
+
+
+def test_retry_policies_of_both_models() -> None:
+    fixed = read_retry({"strategy": "fixedDelay", "maxRetryCount": 4, "delayInterval": "00:00:10"})
+    assert fixed is not None and (fixed.count, fixed.delay(1), fixed.delay(4)) == (4, 10.0, 10.0)
+    growing = read_retry(
+        {
+            "setting_name": "retry_policy",
+            "strategy": "exponential_backoff",
+            "max_retry_count": "-1",
+            "minimum_interval": "00:00:03",
+            "maximum_interval": "00:01:00",
+        }
+    )
+    assert growing is not None and growing.count == -1
+    assert [growing.delay(n) for n in (1, 2, 5, 6, 9999)] == [3.0, 6.0, 48.0, 60.0, 60.0]
+    assert read_retry(None) is None and read_retry({}) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        (
+            {"strategy": "fixedDelay", "maxRetryCount": "x"},
+            "The retry policy's max_retry_count is 'x': expected a number",
+        ),
+        ({"strategy": "often", "maxRetryCount": 1}, "The retry policy's strategy is 'often': expected fixed_delay or"),
+        ({"strategy": "fixedDelay", "maxRetryCount": 1, "delayInterval": "soon"}, "delay_interval is 'soon': expected"),
+    ],
+)
+def test_retry_policies_that_cannot_be_used(policy: dict[str, object], text: str) -> None:
+    with pytest.raises(RetryPolicyError, match=text):
+        read_retry(policy)

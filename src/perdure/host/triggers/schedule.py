@@ -84,7 +84,7 @@ def parse_schedule(expression: str, zone: tzinfo) -> CronSchedule | IntervalSche
     try:
         return CronSchedule(expression, parse_cron(text), zone)
     except CronError as error:
-        interval = _parse_timespan(text)
+        interval = parse_timespan(text)
         if interval is not None and interval > 0:
             return IntervalSchedule(expression, interval)
         hint = "A timespan must be longer than nothing." if interval is not None else str(error)
@@ -115,7 +115,8 @@ def timespan(microseconds: int) -> str:
     return sign + text + (f".{fraction:06}0" if fraction else "")
 
 
-def _parse_timespan(text: str) -> int | None:
+def parse_timespan(text: str) -> int | None:
+    """The microseconds of a TimeSpan `[d.]hh:mm[:ss[.fff]]` or of a number of days; None for any other text."""
     for form in _TIMESPANS:
         match = form.fullmatch(text)
         if match is None:
