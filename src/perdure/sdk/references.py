@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from functools import lru_cache
 from typing import Any
 
@@ -77,4 +78,6 @@ def output_type(reference: Any) -> type | None:
 @lru_cache(maxsize=4096)
 def _return_class(function: Any) -> type | None:
     hint = hints_of(function).get("return")
-    return hint if isinstance(hint, type) and hint is not type(None) else None
+    # on Python 3.10 `list[int]` passes for a type
+    is_class = isinstance(hint, type) and typing.get_origin(hint) is None and hint is not type(None)
+    return hint if is_class else None

@@ -17,8 +17,11 @@ from perdure.sdk.references import durable_name, output_type
 from perdure.sdk.shapes import FunctionShapeError
 from tests.unit.sdk.client_binding import BINDING
 
+# azure-functions got durable decorators of its own after the lowest release that we take
+APPS = [app for app in (df.DFApp, df.Blueprint, func.FunctionApp, func.Blueprint) if hasattr(app, "activity_trigger")]
 
-@pytest.fixture(params=[df.DFApp, df.Blueprint, func.FunctionApp, func.Blueprint])
+
+@pytest.fixture(params=APPS)
 def app(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
@@ -68,7 +71,7 @@ def test_plain_names_have_no_extra_keys(app: Any) -> None:
 
     assert bindings(act) == [{"direction": "IN", "type": "activityTrigger", "name": "x"}]
     assert bindings(ent) == [{"direction": "IN", "type": "entityTrigger", "name": "context"}]
-    assert act(1) == 2
+    assert act.build().get_user_function()(1) == 2
     assert isinstance(code_of(ent.build().get_user_function()), EntityCode)
     assert code_of(act.build().get_user_function()) is None
 
