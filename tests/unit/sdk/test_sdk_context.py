@@ -800,3 +800,16 @@ def test_starting_events_come_before_the_start_too() -> None:
 
     one = Instance(orch)
     assert output(one.step(EventRaised("go", "1"), ExecutionStarted("orch"))) == "1"
+
+
+def test_a_result_that_cannot_be_rebuilt_is_thrown_at_the_yield() -> None:
+    def orch(context: Any) -> Any:
+        try:
+            yield context.call_activity("X")
+        except ValueError as error:
+            return str(error)
+
+    one = Instance(orch)
+    one.start()
+    text = output(one.step(completed(0, '{"__class__": "C", "__module__": "no.such", "__data__": 1}')))
+    assert "module 'no.such' is not loaded" in (text or "")
