@@ -109,8 +109,13 @@ class Timers:
     def _fire(self, firing: Firing, done: Callable[[bool], None]) -> None:
         async def run() -> None:
             details = ", ".join(f"{name}: {value}" for name, value in firing.details.items())
-            answer = await self._run(firing.function, firing.payload, None, firing.reason, details)
-            done(not isinstance(answer, InvocationFailed))
+            succeeded = False
+            try:
+                answer = await self._run(firing.function, firing.payload, None, firing.reason, details)
+                succeeded = not isinstance(answer, InvocationFailed)
+            finally:
+                # whatever happened, the schedule goes on
+                done(succeeded)
 
         task = asyncio.ensure_future(run())
         self._runs.add(task)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -625,3 +629,27 @@ def test_retry_policies_of_both_models() -> None:
 def test_retry_policies_that_cannot_be_used(policy: dict[str, object], text: str) -> None:
     with pytest.raises(RetryPolicyError, match=text):
         read_retry(policy)
+
+
+def test_retry_policies_are_indexed_in_both_models(tmp_path: Path) -> None:
+    v2, v1 = tmp_path / "v2", tmp_path / "v1"
+    (v1 / "Tick").mkdir(parents=True)
+    v2.mkdir()
+    (v2 / "function_app.py").write_text(
+        "import azure.functions as func\napp = func.FunctionApp()\n"
+        "@app.timer_trigger(schedule='0 * * * * *', arg_name='t')\n"
+        "@app.retry(strategy='fixed_delay', max_retry_count='2', delay_interval='00:00:01')\n"
+        "def tick(t): pass\n"
+    )
+    (v1 / "Tick" / "__init__.py").write_text("def main(t): pass\n")
+    retry = {"strategy": "fixedDelay", "maxRetryCount": 2, "delayInterval": "00:00:01"}
+    binding = {"name": "t", "type": "timerTrigger", "direction": "in", "schedule": "0 * * * * *"}
+    (v1 / "Tick" / "function.json").write_text(json.dumps({"bindings": [binding], "retry": retry}))
+    code = (
+        "import json, sys; from perdure.host import indexing; indexing.prepare_paths(sys.argv[1]); "
+        "app = indexing.load_app(sys.argv[1]); print(json.dumps(app.functions[0].indexed.retry))"
+    )
+    for root in (v1, v2):
+        done = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True, timeout=60)
+        found = read_retry(json.loads(done.stdout))
+        assert found is not None and (found.count, found.delay(1)) == (2, 1.0), done.stderr
