@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from perdure.sdk.names import HOME, MODULES, ONLY_IN_2, TOP_LEVEL_1X
+from perdure.sdk.names import ALIASES, DURABLETASK, HOME, MODULES, ONLY_IN_2, TOP_LEVEL_1X
 
 # no typing, importlib.abc or the like at run time: this loads with every command
 TYPE_CHECKING = False
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROOT = "azure.durable_functions"
-_PACKAGES = {path.rpartition(".")[0] for path in MODULES if path}
+#: full name of every module served here -> the names that it shows
+_SHOWN: dict[str, tuple[str, ...]] = {
+    **{f"{ROOT}.{path}".rstrip("."): names for path, names in MODULES.items()},
+    **{f"durabletask.{path}".rstrip("."): names for path, names in DURABLETASK.items()},
+}
+_PACKAGES = {name.rpartition(".")[0] for name in _SHOWN if "." in name} - {"azure"}
 
 #: names of SDK 2.0 that somebody looked up under the published package
 touched_2: set[str] = set()
@@ -28,6 +33,7 @@ touched_2: set[str] = set()
 
 def resolve(name: str) -> Any:
     """The object behind a public name. Raises `AttributeError` for any other name."""
+    name = ALIASES.get(name, name)
     home = HOME.get(name)
     if home is None:
         raise AttributeError(name)
@@ -38,24 +44,25 @@ class PublishedModule(ModuleType):
     """One module of the published package."""
 
     def __getattr__(self, name: str) -> Any:
-        path: str = self.__dict__.get("_path", "")
-        below = None if name in MODULES[path] else sys.modules.get(f"{self.__name__}.{name}")
+        own = self.__name__
+        shown = name in _SHOWN[own]
+        below = None if shown else sys.modules.get(f"{own}.{name}")
         if below is not None:
             value: Any = below
-        elif name in MODULES[path] or (path and name in HOME):
+        elif shown or (own.count(".") > 1 and name in HOME):
             # the second: published modules also show what they import from each other
-            if not path and name in ONLY_IN_2:
+            if own == ROOT and name in ONLY_IN_2:
                 touched_2.add(name)
             value = resolve(name)
         else:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+            raise AttributeError(f"module {own!r} has no attribute {name!r}")
         self.__dict__[name] = value
         return value
 
     def __dir__(self) -> list[str]:
         prefix = f"{self.__name__}."
-        below = [name[len(prefix) :] for name in sys.modules if name.startswith(prefix)]
-        return sorted({*super().__dir__(), *MODULES[self._path], *(name for name in below if "." not in name)})
+        below = [name[len(prefix) :] for name in _SHOWN if name.startswith(prefix)]
+        return sorted({*super().__dir__(), *_SHOWN[self.__name__], *(name for name in below if "." not in name)})
 
 
 class _Loader:
@@ -65,46 +72,55 @@ class _Loader:
         return PublishedModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        path = module.__name__[len(ROOT) + 1 :]
-        module.__dict__["_path"] = path
+        name = module.__name__
         # a star import is no sign of 2.0, so it gives what 1.7 gives
-        module.__dict__["__all__"] = list(MODULES[path] if path else TOP_LEVEL_1X)
-        if path in _PACKAGES:
+        module.__dict__["__all__"] = list(TOP_LEVEL_1X if name == ROOT else _SHOWN[name])
+        if name in _PACKAGES:
             module.__path__ = []
-        if not path:
-            self._make_submodules()
+        if name in (ROOT, "durabletask"):
+            self._make_submodules(name)
 
-    def _make_submodules(self) -> None:
+    def _make_submodules(self, root: str) -> None:
         """All at once, so that no later import binds a submodule over the class of the same name in its parent."""
-        for path in MODULES:
-            name = f"{ROOT}.{path}"
-            if path and name not in sys.modules:
+        for name in _SHOWN:
+            if name.startswith(f"{root}.") and name not in sys.modules:
+                spec = _spec(name)
                 module = PublishedModule(name)
-                module.__spec__ = ModuleSpec(name, self, is_package=path in _PACKAGES)  # type: ignore[arg-type]
-                module.__package__ = module.__spec__.parent
+                module.__spec__ = spec
+                module.__package__ = spec.parent
                 sys.modules[name] = module
                 self.exec_module(module)
 
 
+def _spec(name: str) -> ModuleSpec:
+    return ModuleSpec(name, _Loader(), is_package=name in _PACKAGES)  # type: ignore[arg-type]
+
+
 class AzureNames:
-    """Finds the published package and its submodules."""
+    """Finds the published package and its submodules, before any other finder."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a module of the published package, None for all others."""
-        if not fullname.startswith(ROOT):
-            return None
-        below = fullname[len(ROOT) + 1 :]
-        if (fullname != ROOT and fullname[len(ROOT)] != ".") or below not in MODULES:
-            return None
-        return ModuleSpec(fullname, _Loader(), is_package=below in _PACKAGES)  # type: ignore[arg-type]
+        return _spec(fullname) if fullname.startswith(ROOT) and fullname in _SHOWN else None
+
+
+class DurableTaskNames:
+    """Finds `durabletask`, of which apps for SDK 2.0 import a few names, when nobody else does."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of one of its modules, None for all others."""
+        return _spec(fullname) if fullname.startswith("durabletask") and fullname in _SHOWN else None
 
 
 def install() -> None:
     """Serve `azure.durable_functions` from here from now on; modules of another distribution are forgotten."""
     if not any(isinstance(finder, AzureNames) for finder in sys.meta_path):
         sys.meta_path.insert(0, AzureNames())
+        sys.meta_path.append(DurableTaskNames())
     loaded = sys.modules.get(ROOT)
     if loaded is not None and not isinstance(loaded, PublishedModule):
         for name in [name for name in sys.modules if name == ROOT or name.startswith(ROOT + ".")]:

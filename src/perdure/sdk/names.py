@@ -18,7 +18,7 @@ _DEFINED: dict[str, str] = {
     "app": "DFApp Blueprint",
     "codes": "Orchestrator Entity",
     "bindings": "OrchestrationTrigger ActivityTrigger EntityTrigger DurableClient",
-    "client": "DurableFunctionsClient DurableOrchestrationClient SyncDurableFunctionsClient",
+    "client": "DurableFunctionsClient DurableOrchestrationClient SyncDurableFunctionsClient Page",
     "client_core": "HttpManagementPayload",
     "client_types": (
         "OrchestrationState OrchestrationStatus OrchestrationQuery OrchestrationFailedError EntityQuery "
@@ -29,7 +29,8 @@ _DEFINED: dict[str, str] = {
     "context": "DurableOrchestrationContext",
     "native_context": "OrchestrationContext ReplaySafeLogger when_all when_any",
     "histories": "HistoryEvent",
-    "failures": "TaskFailedError TaskCancelledError",
+    "failures": "TaskFailedError TaskCancelledError FailureInfo",
+    "locks": "EntityLock",
     "tasks": "TaskBase CompoundTask AtomicTask TimerTask LongTimerTask WhenAllTask WhenAnyTask",
     "retriable": "RetryAbleTask",
     "entity_context": "DurableEntityContext EntityContext from_json_util",
@@ -122,6 +123,31 @@ for _name in _words(
     _modules[f"models.actions.{_name}"] = _name
 for _name in ("RequestMessage", "OperationResult", "Signal", "EntityState", "ResponseMessage"):
     _modules[f"models.entities.{_name}"] = _name
+
+#: names that `durabletask` has for what has another name here
+ALIASES = {
+    "Task": "TaskBase",
+    "CompositeTask": "CompoundTask",
+    "CancellableTask": "TaskBase",
+    "FailureDetails": "FailureInfo",
+}
+
+#: module path below `durabletask` -> the names that apps for SDK 2.0 take from there
+DURABLETASK: dict[str, tuple[str, ...]] = {
+    path: tuple(names.split())
+    for path, names in {
+        "": "",
+        "task": (
+            "Task CompositeTask CancellableTask TimerTask OrchestrationContext RetryPolicy TaskFailedError "
+            "TaskCancelledError FailureDetails ReplaySafeLogger when_all when_any"
+        ),
+        "entities": "DurableEntity EntityContext EntityInstanceId EntityLock EntityMetadata",
+        "client": (
+            "OrchestrationState OrchestrationStatus OrchestrationQuery OrchestrationFailedError EntityQuery "
+            "PurgeInstancesResult CleanEntityStorageResult Page"
+        ),
+    }.items()
+}
 
 #: module path below the published package ("" is the package) -> the names that it shows
 MODULES: dict[str, tuple[str, ...]] = {path: tuple(names.split()) for path, names in _modules.items()}

@@ -141,3 +141,28 @@ def test_star_import_and_names_of_2_0() -> None:
         """
     )
     assert out == "set() set() {'RetryPolicy'} True"
+
+
+def test_durabletask_when_nobody_else_has_it() -> None:
+    out = _run(
+        """
+        import perdure, importlib.util
+        from durabletask import client, entities, task
+        from durabletask.entities import DurableEntity
+        import durabletask.task
+        print(task.Task.__name__, task.when_all.__name__, DurableEntity is perdure.DurableEntity,
+              client.OrchestrationStatus.RUNNING, durabletask.task is task)
+        """
+    )
+    assert out == "TaskBase when_all True RUNNING True"
+    out = _run(
+        """
+        import sys, pathlib, tempfile
+        folder = pathlib.Path(tempfile.mkdtemp())
+        (folder / "durabletask.py").write_text("installed = True")
+        sys.path.insert(0, str(folder))
+        import perdure, durabletask
+        print(durabletask.installed)
+        """
+    )
+    assert out == "True"
