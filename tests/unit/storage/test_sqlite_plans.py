@@ -7,8 +7,10 @@ import pytest
 
 from perdure.storage.sqlite.statements import MIGRATIONS, STATEMENTS, VIEWS, parse
 
-#: what may be walked: lists that the caller gave, and the few rows of hubs and of hosts not yet swept
-_WALKED = re.compile(r"SCAN (json_each VIRTUAL TABLE .*|CONSTANT ROW|hub.*|host USING INDEX host_unswept)$")
+#: what may be walked: lists that the caller gave, results with a limit, the few rows of hubs and of hosts not yet swept
+_WALKED = re.compile(
+    r"SCAN (json_each VIRTUAL TABLE .*|CONSTANT ROW|\(subquery-\d+\)|hub.*|host USING INDEX host_unswept)$"
+)
 #: sorted in memory: what waits for one host, which is bounded
 _SORTED = {"waiting_messages"}
 

@@ -54,7 +54,8 @@ def apply(writes: Writes, batch: CommitBatch, now: int) -> CommitAnswer:
     for message in consequences:
         writes.known.fetch(writes.connection, writes.hub, message.n)
         outbox.send(message)
-    writes.many(SQL.add_work, work)
+    # an instance may have gone since, in this very commit
+    writes.many(SQL.add_work, [row for row in work if row[0] in writes.known.by_number])
     outbox.write()
     _give_back_and_record(writes, batch)
     return CommitAnswer(
@@ -74,7 +75,7 @@ def _rest_of_turn(
     writes: Writes, plan: TurnPlan, outbox: Outbox, work: Rows, created: dict[int, CreationVerdict]
 ) -> TurnVerdict:
     """The activities, messages and children of a turn that was applied."""
-    if plan.work and plan.n in writes.known.by_number:
+    if plan.work:
         writes.work_rows(plan.work, work)
     if not plan.messages and not plan.creations:
         return _APPLIED

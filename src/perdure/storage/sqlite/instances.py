@@ -74,6 +74,7 @@ def _create(writes: Writes, new: NewInstance, rows: Rows, failures: list[Message
         # the holder may be one of this very commit
         writes.many(SQL.add_instance, rows)
         rows.clear()
+        writes.write_payloads()
         _delete(writes, holder)
     kind, status = int(new.kind), int(new.status)
     standing = Standing(

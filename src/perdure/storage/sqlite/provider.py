@@ -174,11 +174,7 @@ class SqliteProvider:
         self._reader.submit(lambda connection: queries.find(connection, self._hub, instance_ids), done)
 
     def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
-        try:
-            listing = queries.Listing(self._hub, filter, top, continuation)
-        except StoreError as refusal:
-            self._post(partial(done, refusal))
-            return
+        listing = queries.Listing(self._hub, filter, top, continuation)
 
         def operation(connection: sqlite3.Connection) -> Page:
             page = listing.step(connection)

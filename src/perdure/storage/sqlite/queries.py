@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 import time
 from collections.abc import Callable, Generator
@@ -13,10 +14,10 @@ import msgspec
 
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.provider import DueTimer, StoreError
-from perdure.storage.sqlite import rows as columns
 from perdure.storage.sqlite.hosts import living
 from perdure.storage.sqlite.payloads import history_body
 from perdure.storage.sqlite.rows import record_of, tags_of
+from perdure.storage.sqlite.standing import json_list
 from perdure.storage.sqlite.statements import SQL
 
 #: seconds that one slice of a listing may hold its snapshot
@@ -25,109 +26,140 @@ SLICE = 0.05
 HISTORY_WINDOW = 1000
 
 _LAST = (1 << 63) - 1
+#: with no more instances than this in the wanted statuses, a listing looks at all of them
+FEW = 2000
+
+Key = list[int | str]
 Row = tuple[Any, ...]
-Walk = Generator[tuple[list[int | str], Row], None, None]
+Walk = Generator[tuple[Key, Row], None, None]
+#: the columns that filters look at
+_N, _ID, _KIND, _NAME, _STATUS, _CREATED, _PARENT_ID, _TAGS = range(8)
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """Where a listing goes on: the order it has, and the key of the last row looked at."""
+    """Where a listing goes on: the order it has, and the key to go on after."""
 
     order: str
     key: list[int | str]
 
 
+_encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Position] = msgspec.json.Decoder(Position)
 
 
-def _resume(continuation: str | None, order: str, start: list[int | str]) -> list[int | str]:
-    """The key to go on after. Raises `StoreError` on text that no page of this kind gave."""
-    if not continuation:
-        return start
-    try:
-        position = _decode.decode(continuation)
-    except msgspec.DecodeError:
-        position = Position("", [])
-    same_shape = [type(part) for part in position.key] == [type(part) for part in start]
-    if position.order != order or not same_shape:
-        raise StoreError(f"unknown continuation {continuation!r}: pass on what the last page gave, or none")
-    return position.key
-
-
 class Listing:
-    """One page in the making. `step` works for one slice; the page may need several."""
+    """One page in the making. `step` works for one slice; a page may need several."""
 
     def __init__(self, hub: int, filter: InstanceFilter, top: int, continuation: str | None) -> None:
-        """Choose the index to walk. Raises `StoreError` on an unknown continuation."""
         self._hub = hub
         self._filter = filter
         self._top = top
+        self._continuation = continuation
         self._items: list[InstanceRecord] = []
-        order: str
-        start: list[int | str]
-        walk: Callable[[sqlite3.Connection], Walk]
-        if filter.id_prefix is not None:
-            order, start, walk = "id", [filter.id_prefix], self._by_id
-        elif filter.statuses and filter.created_from is None and filter.created_to is None:
-            order, start, walk = "status", [-1], self._by_status
-        else:
-            order, start, walk = "created", [(filter.created_from or 0) - 1, _LAST], self._by_created
-        self._order, self._walk = order, walk
-        self._key = _resume(continuation, order, start)
+        self._order = ""
+        self._key: Key = []
 
     def step(self, connection: sqlite3.Connection) -> Page | None:
-        """The page, or None when another step is needed."""
+        """The page, or None when another step is needed. Raises `StoreError` on an unknown continuation."""
+        if not self._order:
+            self._begin(connection)
         end = time.monotonic() + SLICE
         with closing(self._walk(connection)) as walk:
             for key, row in walk:
                 if self._matches(row):
                     if len(self._items) == self._top:
-                        return Page(self._items, msgspec.json.encode(Position(self._order, self._key)).decode())
-                    self._items.append(record_of(connection, row))
+                        return Page(self._items, _encode(Position(self._order, self._key)).decode())
+                    self._items.append(
+                        record_of(connection, connection.execute(SQL.load, (row[_N], self._hub)).fetchone())
+                    )
                 self._key = key
                 if time.monotonic() > end:
                     return None
         return Page(self._items, None)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Choose the index to walk, or go on in the one that the last page walked."""
+        filter = self._filter
+        starts: dict[str, Key] = {"created": [(filter.created_from or 0) - 1, _LAST]}
+        if filter.id_prefix is not None:
+            starts = {"id": [filter.id_prefix]}
+        elif filter.statuses:
+            starts["status"] = [-1]
+        if self._continuation:
+            position = _position(self._continuation)
+            start = starts.get(position.order, [])
+            if not start or [type(part) for part in position.key] != [type(part) for part in start]:
+                raise _unknown(self._continuation)
+            self._order, self._key = position.order, position.key
+            return
+        self._order = next(iter(starts))
+        if "status" in starts and self._prefers_status(connection):
+            self._order = "status"
+        self._key = starts[self._order]
+
+    def _prefers_status(self, connection: sqlite3.Connection) -> bool:
+        filter = self._filter
+        if filter.created_from is None and filter.created_to is None:
+            return True
+        statuses = json_list(map(int, filter.statuses))
+        (count,) = connection.execute(SQL.few_of_status, (self._hub, statuses, FEW + 1)).fetchone()
+        return bool(count <= FEW)
+
+    def _walk(self, connection: sqlite3.Connection) -> Walk:
+        walks: dict[str, Callable[[sqlite3.Connection], Walk]] = {
+            "created": self._by_created,
+            "status": self._by_status,
+            "id": self._by_id,
+        }
+        return walks[self._order](connection)
 
     def _by_created(self, connection: sqlite3.Connection) -> Walk:
         to = _LAST if self._filter.created_to is None else self._filter.created_to
         created, n = self._key
         instant = connection.execute(SQL.page_of_instant, (self._hub, created, n))
         found = chain(instant, connection.execute(SQL.page_by_created, (self._hub, created)))
-        for row in takewhile(lambda row: row[columns.CREATED] <= to, found):
-            yield [row[columns.CREATED], row[columns.N]], row
+        for row in takewhile(lambda row: row[_CREATED] <= to, found):
+            yield [row[_CREATED], row[_N]], row
 
     def _by_id(self, connection: sqlite3.Connection) -> Walk:
         prefix = self._filter.id_prefix or ""
         found = connection.execute(SQL.page_by_id, (self._hub, self._key[0], prefix + "\U0010ffff"))
-        for row in takewhile(lambda row: row[columns.ID].startswith(prefix), found):
+        for row in takewhile(lambda row: row[_ID].startswith(prefix), found):
             # the least text above this id
-            yield [row[columns.ID] + "\0"], row
+            yield [row[_ID] + "\0"], row
 
     def _by_status(self, connection: sqlite3.Connection) -> Walk:
         """A merge of one walk for each status, by number."""
-        cursors = [
+        walks = [
             connection.execute(SQL.page_by_status, (self._hub, int(status), self._key[0]))
             for status in sorted(set(self._filter.statuses))
         ]
-        heads = [cursor.fetchone() for cursor in cursors]
-        while any(head is not None for head in heads):
-            _, least = min((head[columns.N], at) for at, head in enumerate(heads) if head is not None)
-            row = heads[least]
-            heads[least] = cursors[least].fetchone()
-            yield [row[columns.N]], row
+        for row in heapq.merge(*walks):
+            yield [row[_N]], row
 
     def _matches(self, row: Row) -> bool:
         """Whether the filter means the instance of this row."""
         filter = self._filter
         return (
-            (not filter.statuses or row[columns.STATUS] in filter.statuses)
-            and (filter.created_from is None or row[columns.CREATED] >= filter.created_from)
-            and (filter.created_to is None or row[columns.CREATED] <= filter.created_to)
-            and (not filter.kinds or row[columns.KIND] in filter.kinds)
-            and (filter.name_prefix is None or row[columns.NAME].startswith(filter.name_prefix))
-            and (filter.parent_id is None or row[columns.PARENT_ID] == filter.parent_id)
-            and (not filter.tags or _has_tags(tags_of(row[columns.TAGS]), filter.tags))
+            (not filter.statuses or row[_STATUS] in filter.statuses)
+            and (filter.created_from is None or row[_CREATED] >= filter.created_from)
+            and (filter.created_to is None or row[_CREATED] <= filter.created_to)
+            and (not filter.kinds or row[_KIND] in filter.kinds)
+            and (filter.name_prefix is None or row[_NAME].startswith(filter.name_prefix))
+            and (filter.parent_id is None or row[_PARENT_ID] == filter.parent_id)
+            and (not filter.tags or _has_tags(tags_of(row[_TAGS]), filter.tags))
         )
+
+
+def _position(continuation: str) -> Position:
+    try:
+        return _decode.decode(continuation)
+    except msgspec.DecodeError as problem:
+        raise _unknown(continuation) from problem
+
+
+def _unknown(continuation: str) -> StoreError:
+    return StoreError(f"unknown continuation {continuation!r}: pass on what the last page gave, or none")
 
 
 def _has_tags(tags: dict[str, str] | None, wanted: dict[str, str]) -> bool:

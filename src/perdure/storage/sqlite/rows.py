@@ -14,9 +14,6 @@ from perdure.storage.provider import HostRow, InboxRow
 from perdure.storage.sqlite.payloads import payload_text, unpack
 from perdure.storage.sqlite.statements import SQL
 
-#: the columns of `load`, `find` and the pages, as far as filters look at them
-N, ID, KIND, NAME, STATUS, CREATED, PARENT_ID, TAGS = 0, 1, 2, 3, 7, 9, 16, 23
-
 _decode_tags: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 _decode_names: msgspec.json.Decoder[dict[str, tuple[str, ...]]] = msgspec.json.Decoder(dict[str, tuple[str, ...]])
 

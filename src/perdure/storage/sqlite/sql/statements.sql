@@ -72,15 +72,15 @@ SELECT max(number) FROM change
 
 -- name: standing_by_number
 SELECT n, id, owner, kind, turn, generation, status, cursor, parked IS NOT NULL, ready, first_turn,
-    (typeof(input) = 'integer') | (typeof(output) = 'integer') << 1
-    | (typeof(custom_status) = 'integer') << 2 | (typeof(state) = 'integer') << 3,
+    (typeof(input) = 'integer') + 2 * (typeof(output) = 'integer')
+    + 4 * (typeof(custom_status) = 'integer') + 8 * (typeof(state) = 'integer'),
     parent_n, parent_generation, parent_task
 FROM instance WHERE n IN (SELECT value FROM json_each(?)) AND +hub = ?
 
 -- name: standing_by_id
 SELECT n, id, owner, kind, turn, generation, status, cursor, parked IS NOT NULL, ready, first_turn,
-    (typeof(input) = 'integer') | (typeof(output) = 'integer') << 1
-    | (typeof(custom_status) = 'integer') << 2 | (typeof(state) = 'integer') << 3,
+    (typeof(input) = 'integer') + 2 * (typeof(output) = 'integer')
+    + 4 * (typeof(custom_status) = 'integer') + 8 * (typeof(state) = 'integer'),
     parent_n, parent_generation, parent_task
 FROM instance WHERE hub = ? AND id IN (SELECT value FROM json_each(?))
 
@@ -275,26 +275,21 @@ ON CONFLICT (hub, kind, key) DO UPDATE SET value = excluded.value
 -- name: drop_setting
 DELETE FROM setting WHERE hub = ? AND kind = ? AND key = ?
 
+-- name: few_of_status
+SELECT count(*) FROM (SELECT 1 FROM instance WHERE hub = ? AND status IN (SELECT value FROM json_each(?)) LIMIT ?)
+
 -- name: page_of_instant
-SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
-    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
-    tags, input, output, custom_status, state
+SELECT n, id, kind, name, status, created, parent_id, tags
 FROM instance WHERE hub = ? AND created = ? AND n > ? ORDER BY n
 
 -- name: page_by_created
-SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
-    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
-    tags, input, output, custom_status, state
+SELECT n, id, kind, name, status, created, parent_id, tags
 FROM instance WHERE hub = ? AND created > ? ORDER BY created, n
 
 -- name: page_by_status
-SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
-    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
-    tags, input, output, custom_status, state
+SELECT n, id, kind, name, status, created, parent_id, tags
 FROM instance WHERE hub = ? AND status = ? AND n > ? ORDER BY n
 
 -- name: page_by_id
-SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
-    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
-    tags, input, output, custom_status, state
+SELECT n, id, kind, name, status, created, parent_id, tags
 FROM instance WHERE hub = ? AND id >= ? AND id < ? ORDER BY id
