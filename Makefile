@@ -1,5 +1,5 @@
 # The commands of everyday work; CONTRIBUTING.md says when to use which.
-.PHONY: demo test setup lint types contracts quick acceptance pythons soak bench-small clean
+.PHONY: demo test setup lint types contracts quick acceptance pythons soak bench-small bench-growth clean
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -50,8 +50,13 @@ soak: $(VENV)/ready
 	PERDURE_TEST_KILLS=$${KILLS:-200} PERDURE_TEST_SEED=$${SEED:-$$(date +%s)} \
 		$(PY) -m pytest tests/acceptance/test_kills.py tests/acceptance/test_durability.py -n 2 -v -o timeout=7200
 
+# Workloads in small beside the pipeline floor, with ratios.
 bench-small: $(VENV)/ready
-	$(PY) bench/small.py
+	$(PY) -m bench.small
+
+# Does a step stay as cheap as it was (long history, many waiting instances)?
+bench-growth: $(VENV)/ready
+	$(PY) -m bench.growth
 
 clean:
 	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
