@@ -145,3 +145,11 @@ def test_what_is_not_there_is_said_plainly(new_host: NewHost) -> None:
     )
     assert host.post(f"{WEBHOOK}/orchestrators/cook", content=b"{no json").status_code == 400
     assert host.get("/admin/host/status").json()["state"] == "Running"
+
+
+def test_an_async_orchestrator_awaits_tasks(new_host: NewHost, sessions: dict[str, str]) -> None:
+    host = new_host(APPS / "hosting", settings=sessions).start()
+    links = host.begin_webhook("awaiting", [1, 2], "awaiter")
+    posted = host.post(links["sendEventPostUri"].replace("{eventName}", "stop"), {"now": True})
+    assert posted.status_code == 202
+    assert host.completed("awaiter") == [[1, 2], {"now": True}]

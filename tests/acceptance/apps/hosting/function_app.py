@@ -104,3 +104,10 @@ def talk(nothing) -> str:
     sys.stdout.flush()
     logging.error("an error line")
     return "talked"
+
+
+@app.orchestration_trigger(context_name="context")
+async def awaiting(context):
+    doubled = await context.task_all([context.call_activity(own_loop, value) for value in context.get_input()])
+    winner = await context.task_any([context.wait_for_external_event("go"), context.wait_for_external_event("stop")])
+    return [doubled, winner.result]
