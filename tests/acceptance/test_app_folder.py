@@ -1,4 +1,4 @@
-"""What the folder of an app may hold: settings, packages of its own, sub-packages; and how the host is started on it."""
+"""What the folder of an app may hold: settings, its own packages, sub-packages; and starting a host on it."""
 
 from __future__ import annotations
 
