@@ -231,3 +231,40 @@ def test_signals_take_effect_exactly_once_over_kills(new_host: NewHost) -> None:
     eventually(settled)
     value = host.get("/api/counters/total").json()["value"]
     assert low <= value <= high, f"{low} signals were acknowledged and {high} sent, the counter says {value}"
+
+
+@pytest.mark.timeout(600)
+def test_no_money_is_made_or_lost_over_kills(new_host: NewHost) -> None:
+    chance = random.Random(f"{SEED} bank")
+    host = new_host("bank_transfer")
+    owners = ["ada", "bob", "cleo"]
+    transfers: list[str] = []
+    host.start()
+    for owner in owners:
+        assert host.post(f"/api/accounts/{owner}", 1000).status_code == 202
+
+    def balances(host: Host) -> list[int]:
+        return [host.get(f"/api/accounts/{owner}").json() for owner in owners]
+
+    eventually(lambda: balances(host) == [1000] * 3)
+    host.kill()
+
+    def run(host: Host, moments: list[float], over: threading.Event) -> None:
+        for moment in moments:
+            source, target = chance.sample(owners, 2)
+            order = {"from": source, "to": target, "amount": chance.randint(1, 400)}
+            try:
+                transfers.append(_post(host, "/api/transfers", order).json()["id"])
+            except httpx.TransportError:
+                return
+            if over.wait(moment):
+                return
+
+    _kill_in_a_loop(host, chance, {}, run)
+    for instance in transfers:
+        host.completed(instance, 60)
+    # Transfers whose start got no answer may still be under way: wait until no instance is open.
+    still_open = {"runtimeStatus": "Running,Pending", "instanceIdPrefix": ""}
+    eventually(lambda: host.get(f"{WEBHOOK}/instances", params=still_open).json() == [], 60)
+    assert sum(balances(host)) == 3000
+    assert min(balances(host)) >= 0
