@@ -34,11 +34,11 @@ def interpreter(minor: int) -> str | None:
 
 
 def environment(minor: int, python: str) -> Path:
-    """The environment for 3.`minor` with the project in it, made again when pyproject.toml has changed."""
+    """The environment for 3.`minor` with the project in it, brought up to date when pyproject.toml has changed."""
     home = ROOT / f".venv-3.{minor}"
     mark = home / "ready"
     if not mark.exists() or mark.stat().st_mtime < (ROOT / "pyproject.toml").stat().st_mtime:
-        subprocess.run([python, "-m", "venv", "--clear", home], check=True)
+        subprocess.run([python, "-m", "venv", home], check=True)
         pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--editable", f"{ROOT}[dev]"], check=True)
         mark.touch()
