@@ -101,5 +101,6 @@ def test_functions_are_listed_with_their_urls(new_host: NewHost) -> None:
 
 
 def _function_list(host: Host) -> list[str]:
+    eventually(lambda: "Host started" in host.log())
     lines = host.log().splitlines()
     return [line.strip() for line in lines[lines.index("Functions:") + 1 :] if line.startswith("\t")]
