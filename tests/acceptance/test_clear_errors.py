@@ -159,6 +159,7 @@ def test_store_file_of_a_newer_version(new_host: NewHost, tmp_path: Path) -> Non
     host = store_host(new_host, file).start()
     host.stop()
     with sqlite3.connect(file) as store:
+        store.execute("update hub set schema = 999, min_reader = 999, min_writer = 999")
         store.execute("pragma user_version = 999")
     store.close()
     said = refused(host)
@@ -208,7 +209,7 @@ def test_yield_of_a_non_task(new_host: NewHost, tmp_path: Path) -> None:
     output, file = failed_output(new_host, tmp_path / "mistaken", code)
     line = file.read_text().splitlines().index("    yield 42") + 1
     assert output.startswith("Orchestrator function 'mistaken' failed: ")
-    assert f"The orchestrator yielded a non-task at {file}:{line}: int 42. Yield only tasks: " in output
+    assert f"The orchestrator yielded a non-task at {file}:{line} in mistaken: int 42. Yield only tasks: " in output
 
 
 def test_a_client_call_for_an_unknown_orchestrator(new_host: NewHost, tmp_path: Path) -> None:
