@@ -88,7 +88,7 @@ def test_durable_decorators_on_a_plain_function_app(new_host: NewHost, sessions:
     host = new_host("plain_function_app", settings=sessions).start()
     links = host.begin("/api/translations", ["one", "two"])
     assert host.completed(links["id"]) == {"one": "eno", "two": "owt"}
-    assert f"translating 2 words as {links['id']}" in host.log()
+    eventually(lambda: f"translating 2 words as {links['id']}" in host.log())
 
 
 def test_functions_are_listed_with_their_urls(new_host: NewHost) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from tests.acceptance.conftest import NewHost
-from tests.acceptance.host import REPLAY_ON_EVERY_TURN
+from tests.acceptance.host import REPLAY_ON_EVERY_TURN, eventually
 
 LINE = re.compile(r"measuring sample (\d+) on (\S+) in process (\d+), thread (\d+)")
 
@@ -23,6 +23,7 @@ def test_a_hundred_sleeping_activities_in_order(new_host: NewHost) -> None:
     output = host.completed(links["id"])
     assert output["count"] == 100
     assert output["results"] == [number**2 for number in range(100)]
+    eventually(lambda: len(LINE.findall(host.log())) >= 100)
     found = LINE.findall(host.log())
     assert sorted(int(number) for number, *_ in found) == list(range(100)), "each is logged once"
     assert {name for _, name, _, _ in found} == {socket.gethostname()}

@@ -60,7 +60,7 @@ def test_a_blocking_orchestrator_delays_no_http_and_no_async_activity(new_host: 
     assert found is not None
     assert found["runtimeStatus"] in ("Pending", "Running")
     assert host.completed("blocker") == "slept"
-    assert re.search(r"blocking", host.log().split("blocker", 1)[-1]), "a blocked turn is named in the log"
+    assert re.search(r"blocking.*blocker|blocker.*blocking", host.log()), "a blocked turn is named in the log"
 
 
 def test_an_async_activity_runs_while_an_orchestrator_blocks(new_host: NewHost) -> None:

@@ -16,7 +16,7 @@ def test_somebody_decides_by_the_client(
     links = host.begin("/api/expenses", {"amount": 120, "wait_seconds": 3600})
     assert host.post(f"/api/expenses/{links['id']}/decision", decision).status_code == 202
     assert host.completed(links["id"]) == output
-    assert f"asking for approval of 120: {links['id']}" in host.log()
+    eventually(lambda: f"asking for approval of 120: {links['id']}" in host.log())
 
 
 def test_somebody_decides_by_the_event_link(new_host: NewHost) -> None:
