@@ -185,10 +185,12 @@ class Activities:
             self._lost(item, outcome)
         else:
             event: HistoryEvent
+            # by the store's clock, so that no turn is older than what it consumes
+            time = self._committer.time()
             if isinstance(outcome, ActivityCompleted):
-                event = TaskCompleted(item.task, outcome.result, outcome.finished)
+                event = TaskCompleted(item.task, outcome.result, time)
             else:
-                event = TaskFailed(item.task, outcome.reason, outcome.details, outcome.failure, outcome.finished)
+                event = TaskFailed(item.task, outcome.reason, outcome.details, outcome.failure, time)
             failure = None if isinstance(outcome, ActivityCompleted) else outcome.reason
             self._committer.attempt(
                 Attempt(
