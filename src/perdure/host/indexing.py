@@ -225,7 +225,7 @@ def _add(
         script_file=script,
         entry_point=entry_point or user_function.__name__,
         disabled=disabled,
-        is_async=inspect.iscoroutinefunction(user_function),
+        is_async=code.is_async if code is not None else is_coroutine_function(call),
         parameters=tuple(inspect.signature(call).parameters),
         location=where,
         retry=retry,
@@ -274,6 +274,11 @@ def key(binding: dict[str, Any], name: str, default: Any = None) -> Any:
     if name in binding:
         return binding[name]
     return next((value for written, value in binding.items() if written.lower() == name.lower()), default)
+
+
+def is_coroutine_function(call: Callable[..., Any]) -> bool:
+    """Whether calling gives a coroutine, as far as can be known without a call."""
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
 
 
 def location_of(function: Callable[..., Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Union
 
 from perdure.host.bindings import Bindings, Out
 from perdure.host.http_values import http_answer, http_request
-from perdure.host.indexing import LoadedFunction
+from perdure.host.indexing import LoadedFunction, is_coroutine_function
 from perdure.host.messages import (
     ActivityResult,
     BeginActivity,
@@ -151,11 +151,6 @@ def activity_failed(
     """A failed activity with the published text (sdk-api.md 4.15; two blanks after the colon)."""
     reason = f"Activity function '{name}' failed:  {failure.error_type}: {failure.message}"
     return ActivityFailed(request.n, request.generation, request.task, reason, None, failure, started, finished, worker)
-
-
-def is_coroutine_function(call: Callable[..., Any]) -> bool:
-    """Whether calling gives a coroutine, as far as can be known without a call."""
-    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
 
 
 def now() -> int:

@@ -459,3 +459,21 @@ def test_another_interpreter_without_perdure(tmp_path: Path) -> None:
             await Supervisor(missing, on_log=lambda _: None, on_client_call=lambda *_: None).start()
 
     asyncio.run(scenario())
+
+
+def test_log_lines_are_bounded(tmp_path: Path) -> None:
+    """A function that logs more than the host takes waits at the end of the window, and goes on with credit."""
+    app = '@app.activity_trigger("x")\ndef flood(x):\n    for _ in range(100):\n        print("x" * 100_000)\n'
+
+    async def scenario(w) -> None:
+        w.supervisor.hold_logs(True)
+        flooding = w.activity("flood")
+        await w.until(lambda: len(w.logs) >= 40)
+        await asyncio.sleep(0.2)
+        assert not flooding.done() and len(w.logs) < 60
+        assert isinstance(await w.http("still"), HttpAnswer)
+        w.supervisor.hold_logs(False)
+        await flooding
+        assert len(w.logs) == 100
+
+    run(scenario, tmp_path, app + '@app.route("still")\ndef still(req): return "here"\n')
