@@ -247,13 +247,13 @@ class HostWakes:
 class Clientele:
     """A client program, run one operation after the other against hosts that are up."""
 
-    def __init__(self, world: World, kind: str, name: str) -> None:
+    def __init__(self, world: World, name: str, script: Callable[[str, Random, Sender], Client]) -> None:
         self.world, self.name = world, name
         self.done = False
         self.sender = Sender()
         self._host: Host | None = None
         self._waits = 0
-        self._script: Client = CLIENTS[kind](name, Random(f"{world.settings.seed}/{name}"), self.sender)
+        self._script = script(name, Random(f"{world.settings.seed}/{name}"), self.sender)
 
     def resume(self, answer: OperationAnswer | None) -> None:
         """Give the script its answer (None: none came, or it slept), and do what it asks for next."""
@@ -322,7 +322,9 @@ class World:
         self.healthy = False
         self.outage_until = 0
         self.hosts = [Host(self, f"host{number}") for number in range(settings.hosts)]
-        self.clients = [Clientele(self, kind, f"{kind}-{number}") for number, kind in enumerate(settings.clients)]
+        self.clients = [
+            Clientele(self, f"{kind}-{number}", CLIENTS[kind]) for number, kind in enumerate(settings.clients)
+        ]
 
     def trace(self, text: str) -> None:
         """Remember a line for the report of a failure."""
@@ -474,9 +476,10 @@ class Failure(Exception):
     """A seed whose simulation found something; the text is the report."""
 
 
-def simulate(settings: Settings, world_class: type[World] = World) -> World:
-    """Run one seed. Raises `Failure` with seed, invariant and the end of the trace."""
-    world = world_class(settings)
+def simulate(settings: Settings, *scripts: Callable[[str, Random, Sender], Client]) -> World:
+    """Run one seed, with more clients if given. Raises `Failure` with seed, invariant and the end of the trace."""
+    world = World(settings)
+    world.clients += [Clientele(world, f"script-{number}", script) for number, script in enumerate(scripts)]
     try:
         world.run()
     except Exception as error:  # whatever a seed brings to light is reported with its trace

@@ -34,7 +34,7 @@ from perdure.model.operations import (
     SuspendInstance,
     TerminateInstance,
 )
-from perdure.testing.program import broken, events_of, expected, program, random_program
+from perdure.testing.program import Step, broken, events_of, expected, program, random_program
 
 Client = Generator[Union[Operation, float], "OperationAnswer | None", None]
 Asking = Generator[Union[Operation, float], "OperationAnswer | None", Any]
@@ -275,7 +275,11 @@ def rivals_client(name: str, random: Random, sender: Sender) -> Client:
 
 
 def program_client(name: str, random: Random, sender: Sender) -> Client:
-    steps = random_program(random)
+    return run_program(random_program(random), name, random)
+
+
+def run_program(steps: list[Step], name: str, random: Random) -> Client:
+    """Run a program, raise the events that it waits for in any order, check its output."""
     yield from start("Program", name, {"steps": steps, "done": []})
     events = list(events_of(steps))
     random.shuffle(events)
