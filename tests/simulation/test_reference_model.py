@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from perdure.testing.client_scripts import Client, Sender
 from perdure.testing.program import Step, events_of, expected
-from perdure.testing.simulation import FAULTS, Sender, Settings, simulate
-from perdure.testing.workloads import Client, run_program
+from perdure.testing.simulation import FAULTS, Settings, simulate
+from perdure.testing.workloads import run_program
 
 numbers = st.integers(0, 999)
 

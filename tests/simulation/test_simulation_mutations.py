@@ -9,14 +9,14 @@ from unittest.mock import patch
 
 import pytest
 
-from perdure.engine import decide
+from perdure.engine import decide, entities, lifecycle
 from perdure.model.commit_plan import CommitAnswer, CreationVerdict, MessageVerdict
 from perdure.model.operations import Done
 from perdure.storage import memory, memory_tables
-from perdure.taskhub import committer, dispatcher, ownership, registry
+from perdure.taskhub import client, committer, dispatcher, ownership, registry
 from perdure.testing import invariants, simulation
+from perdure.testing.client_scripts import Violation
 from perdure.testing.simulation import Failure, Settings, simulate
-from perdure.testing.workloads import Violation
 
 #: seeds tried before a planted fault counts as not found
 _SEEDS = 40
@@ -202,6 +202,18 @@ def put(owner: Any, name: str, value: Any) -> Callable[[], Any]:
     return lambda: patch.object(owner, name, value, create=not hasattr(owner, name))
 
 
+def unlock_nothing(*_: Any) -> list[Any]:
+    return []
+
+
+def lock_for_all(state: Any, waiting: Any, limit: int) -> Any:
+    """Entities take lock requests and operations as if nobody held the lock."""
+    return _next_step(memory_tables.replace(state, lock_holder=0), waiting, limit)
+
+
+_next_step = entities.next_step
+
+
 _TAKEN_OVER = ("pause", "slow store", "worker death")
 
 MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], set[str]]] = {
@@ -311,6 +323,21 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         apply(put(decide, "_continue_as_new", drop_carried)),
         lambda seed: settings(seed, ("collector",) * 6),
         {invariants.LIVE, invariants.DURABLE},
+    ),
+    "lock not released by purge": (
+        apply(put(client, "unlocks", unlock_nothing)),
+        lambda seed: settings(seed, ("locks",) * 4),
+        {invariants.LIVE},
+    ),
+    "lock not released by terminate": (
+        apply(put(lifecycle, "unlocks", unlock_nothing)),
+        lambda seed: settings(seed, ("locks",) * 4),
+        {invariants.LIVE},
+    ),
+    "lock given to a second holder": (
+        apply(put(entities, "next_step", lock_for_all)),
+        lambda seed: settings(seed, ("bank", "bank", "locks")),
+        {invariants.LOCK, "messages take effect once", "right output"},
     ),
     "history records another time": (
         apply(put(decide, "OrchestratorStarted", wrong_time)),

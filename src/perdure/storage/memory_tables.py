@@ -306,6 +306,8 @@ class Application:
         record = self.tables.instances.get(purge.n)
         if record is None:
             return Verdict.REFUSED
+        if purge.turn not in (-1, record.turn):
+            return Verdict.FENCED
         if purge.parent_failure is not None and not record.status.is_terminal:
             failures.append(purge.parent_failure)
         failures.extend(purge.messages)

@@ -335,8 +335,7 @@ class HubClient:
             def judged(verdict: Verdict | StoreError) -> None:
                 nonlocal left, count
                 if verdict is Verdict.FENCED:
-                    # its row is in somebody's open transaction
-                    self._hub.clock.later(_BUSY_SECONDS, lambda: self._purge_record(record, judged))
+                    self._hub.clock.later(_BUSY_SECONDS, lambda: self._purge_again(record, judged))
                     return
                 left -= 1
                 if verdict is Verdict.APPLIED:
@@ -352,12 +351,28 @@ class HubClient:
         for record in records:
             self._purge_record(record, purged(record))
 
+    def _purge_again(self, record: InstanceRecord, judged: Callable[[Verdict | StoreError], None]) -> None:
+        """The instance was busy, or has moved on since it was read (and may have taken locks): read it again."""
+
+        def found(answer: list[InstanceRecord] | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                judged(answer)
+            elif answer and answer[0].n == record.n:
+                self._purge_record(answer[0], judged)
+            else:
+                judged(Verdict.REFUSED)
+
+        self._hub.store.find([record.instance_id], found)
+
     def _purge_record(self, record: InstanceRecord, judged: Callable[[Verdict | StoreError], None]) -> None:
         """Purge one instance; an orchestration that has not finished gives back the locks that it holds."""
         committer = self._hub.committer
         parent = _orphaned(record)
-        if record.status in TERMINAL or record.kind is InstanceKind.ENTITY or not record.first_turn:
+        if record.kind is InstanceKind.ENTITY:
             committer.purge(Purge(record.n, parent), judged)
+            return
+        if record.status in TERMINAL or not record.first_turn:
+            committer.purge(Purge(record.n, parent, turn=record.turn), judged)
             return
 
         def read(answer: list[bytes] | StoreError) -> None:
@@ -368,7 +383,7 @@ class HubClient:
             dispatcher = self._hub.dispatcher
             messages = unlocks(record.n, record.generation, committer.time(), dispatcher.next_number(), tasks)
             dispatcher.use_numbers(len(messages))
-            committer.purge(Purge(record.n, parent, tuple(messages)), judged)
+            committer.purge(Purge(record.n, parent, tuple(messages), record.turn), judged)
 
         self._hub.store.read_history(record.n, record.generation, read)
 

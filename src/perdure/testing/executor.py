@@ -134,6 +134,12 @@ class InProcessExecutor:
         for call in running.values():
             call.lose(alone=len(running) == 1)
 
+    def close(self) -> None:
+        """End the worker: its sessions are closed, what it ran is not told."""
+        self._running.clear()
+        self._stands.clear()
+        self._sessions.close()
+
     def _evicted(self, n: int) -> None:
         self._stands.pop(n, None)
 

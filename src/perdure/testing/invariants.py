@@ -29,10 +29,10 @@ from perdure.model.history import (
     TimerCreated,
     TimerFired,
 )
-from perdure.model.instance import RuntimeStatus
+from perdure.model.instance import InstanceKind, RuntimeStatus
 from perdure.storage.memory_tables import Tables
+from perdure.testing.client_scripts import Violation
 from perdure.testing.executor import TurnRunner
-from perdure.testing.workloads import Violation
 
 TURNS = "turns without gaps"
 WRITER = "one writer per instance"
@@ -44,6 +44,7 @@ SESSION = "a session is never used after a turn that was not applied"
 ORDER = "order per sender"
 REPLAY = "replay equals live"
 TIME = "time never goes back"
+LOCK = "a lock has one holder"
 AGAIN = "a durable result is never worked out again"
 ALIVE = "a live host is not declared dead"
 OWNER = "verdicts name the owner as of the commit"
@@ -72,6 +73,7 @@ class Account(Struct):
     turn: int = 0
     generation: int = 0
     time: int = 0
+    holder: int = 0
     #: open tasks of the generation, and those that have been answered
     open: dict[int, HistoryEvent] = {}
     answered: dict[int, HistoryEvent] = {}
@@ -142,6 +144,10 @@ class Monitor:
         if plan.generation != account.generation:
             raise Violation(TURNS, f"{plan.n}: a turn of generation {plan.generation} in {account.generation}")
         account.turn = plan.turn
+        if plan.lock_holder >= 0:
+            if plan.lock_holder and account.holder not in (0, plan.lock_holder):
+                raise Violation(LOCK, f"{plan.n}: {plan.lock_holder} got the lock of {account.holder}")
+            account.holder = plan.lock_holder
         if plan.history is not None:
             events = decode_history(plan.history)
             self._row(plan.n, account, events, plan.turn)
@@ -278,11 +284,12 @@ class Monitor:
             root = record
             while root.parent_n in tables.instances:
                 root = tables.instances[root.parent_n]
-            if record.status.is_terminal or root.instance_id not in clients:
+            if record.status.is_terminal or not root.instance_id.lstrip("@").startswith(_of(clients)):
                 continue
             lines.append(
-                f"{n} {record.instance_id} {record.name} {record.status.label} owner={record.owner} turn={record.turn} "
-                f"generation={record.generation} parked={record.parked} inbox={tables.inbox_rows(n, 0)[:5]} "
+                f"{n} {record.instance_id} {record.name} {record.status.label} owner={record.owner} turn={record.turn}"
+                f" generation={record.generation} locked by={record.lock_holder} parked={record.parked}"
+                f" inbox={tables.inbox_rows(n, 0)[:5]} "
                 f"work={[tables.work[key] for key in tables.work_of.get(n, ())][:5]} "
                 f"open={dict(list(self._accounts[n].open.items())[:5]) if n in self._accounts else ''}"
             )
@@ -293,6 +300,11 @@ class Monitor:
         tables = self._tables
         for n, record in tables.instances.items():
             self.replay(n)
+            if record.kind is InstanceKind.ENTITY:
+                if tables.inbox.get(n):
+                    raise Violation(LEFT, f"{record.instance_id}: nobody takes {tables.inbox_rows(n, 0)}")
+                if record.lock_holder:
+                    raise Violation(LEFT, f"{record.instance_id} is locked by {record.lock_holder}")
             if not record.status.is_terminal:
                 continue
             if record.status is not RuntimeStatus.FAILED and tables.inbox.get(n):
@@ -314,3 +326,8 @@ def _message_verdicts(answer: CommitAnswer) -> Iterator[MessageVerdict]:
 def _is_row_of(row: list[HistoryEvent], time: int, events: list[HistoryEvent]) -> bool:
     """Whether a history row is of a turn at `time` that was given these events."""
     return row[: len(events) + 1] == [OrchestratorStarted(time), *events]
+
+
+def _of(clients: list[str]) -> tuple[str, ...]:
+    """How the ids of what these clients started begin, entities included."""
+    return tuple(f"{prefix}{name}" for name in clients for prefix in ("", "account@", "ledger@"))

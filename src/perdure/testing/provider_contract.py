@@ -1017,7 +1017,8 @@ class _Purges:
         one, two = ContractHost(site), ContractHost(site)
         n = one.running("a", history=b"[]")
         one.commit(turns=[turn(n, 1, work=(work(n, 0),), messages=(Message(n, EVENT), timer(n, 1, 5)))])
-        assert two.commit(purges=[Purge(n), Purge(12345)]).purges == (APPLIED, REFUSED)
+        assert two.commit(purges=[Purge(n, turn=1)]).purges == (FENCED,), "it has moved on"
+        assert two.commit(purges=[Purge(n, turn=2), Purge(12345)]).purges == (APPLIED, REFUSED)
         assert two.find("a") == []
         assert two.ask("read_history", n, 0) == [] and two.ask("read_inbox", n, 0) == []
         assert two.ask("due_timers", two.token, 10, 9) == []

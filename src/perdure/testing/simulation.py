@@ -32,6 +32,8 @@ from perdure.model.execution import (
 )
 from perdure.model.history import EventRaised
 from perdure.model.operations import Done, Found, Operation, OperationAnswer, RaiseEvent, Refused
+from perdure.sdk.codes import EntityCode, OrchestratorCode
+from perdure.sdk.entity import run_batch
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.replay import Sessions
 from perdure.storage.memory import Fate, MemoryDatabase, MemoryStore
@@ -40,10 +42,12 @@ from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
 from perdure.taskhub.interfaces import Clock, Wakes
 from perdure.taskhub.options import HubOptions
+from perdure.testing.client_scripts import Client, Sender, Violation
 from perdure.testing.clock import VirtualClock, VirtualTime
+from perdure.testing.entity_workloads import ENTITIES
 from perdure.testing.executor import InProcessExecutor, TurnRunner
 from perdure.testing.invariants import ALIVE, LIVE, Monitor
-from perdure.testing.workloads import ACTIVITIES, CLIENTS, ORCHESTRATORS, Client, Sender, Violation, run_activity
+from perdure.testing.workloads import ACTIVITIES, CLIENTS, ORCHESTRATORS, run_activity
 
 FAULTS = (
     "crash",
@@ -82,15 +86,8 @@ def settings_of(seed: int, *, hot: bool | None = None) -> Settings:
     return Settings(seed, random.randint(1, 4), clients, faults, is_hot if hot is None else hot)
 
 
-class Code(Struct, frozen=True):
-    """Orchestrator code as the SDK looks it up."""
-
-    function: Callable[[Any], Any]
-    name: str
-    input_type: type | None = None
-
-
-_CODE = {name.lower(): Code(function, name) for name, function in ORCHESTRATORS.items()}
+_CODE = {name.lower(): OrchestratorCode(function, name=name) for name, function in ORCHESTRATORS.items()}
+_ENTITY_CODE = {name.lower(): EntityCode(function, name) for name, function in ENTITIES.items()}
 
 
 class WatchedSessions:
@@ -135,7 +132,7 @@ class WatchedFunctions:
         return outcome
 
     def run_entity(self, request: EntityRequest) -> EntityOutcome:
-        raise NotImplementedError("no workload has entities")
+        return run_batch(_ENTITY_CODE[request.name.lower()], request, self._options)
 
 
 class WatchedStore(MemoryStore):
@@ -186,6 +183,7 @@ class Host:
         store = world.store(self)
         functions = WatchedFunctions(world.monitor, world.sdk_options)
         self.executor = InProcessExecutor(self.clock, functions, slots=4, delay=world.code_delay)
+        world.executors.append(self.executor)
         address = f"{self.name}/{self.incarnation}"
         options = HubOptions(address=address, host_instance=address, names=_NAMES)
         self.hub = world.hub(store, self.executor, self.clock, HostWakes(world, self), options)
@@ -205,16 +203,18 @@ class Host:
         self.world.trace(f"{self.name}/{self.incarnation} is killed")
         self.up = False
         self.clock.stop()
+        self.executor.close()
 
     def stop(self) -> None:
         """SIGTERM: drain, then end."""
         self.world.trace(f"{self.name}/{self.incarnation} drains")
         self.up = False
-        hub, clock = self.hub, self.clock
+        hub, clock, executor = self.hub, self.clock, self.executor
 
         def stopped() -> None:
             self.world.trace(f"{self.name} has stopped")
             clock.stop()
+            executor.close()
 
         hub.drain(lambda: hub.stop(stopped))
 
@@ -222,7 +222,7 @@ class Host:
 _NAMES = {
     "orchestration": tuple(name.lower() for name in ORCHESTRATORS),
     "activity": tuple(name.lower() for name in ACTIVITIES),
-    "entity": (),
+    "entity": tuple(name.lower() for name in ENTITIES),
 }
 
 
@@ -320,6 +320,7 @@ class World:
             self.database.clock.now,
         )
         self.healthy = False
+        self.executors: list[InProcessExecutor] = []
         self.outage_until = 0
         self.hosts = [Host(self, f"host{number}") for number in range(settings.hosts)]
         self.clients = [
@@ -381,6 +382,13 @@ class World:
 
     def run(self) -> None:
         """Run to the end. Raises `Violation`."""
+        try:
+            self._run()
+        finally:
+            for executor in self.executors:
+                executor.close()
+
+    def _run(self) -> None:
         settings = self.settings
         for host in self.hosts:
             self._at(self.random.uniform(0, 0.5), host.start)

@@ -1,28 +1,20 @@
-"""What the simulation runs: orchestrators, activities, and the clients that start, disturb and check them.
-
-A client is a generator: it yields operations and gets the answers, or None when the answer never came (the operation
-may then have taken effect or not). It yields numbers to sleep that many seconds. What it finds wrong it raises as
-`Violation`.
-"""
+"""What the simulation runs: orchestrators, activities, and the clients that start, disturb and check them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
-from typing import Any, Union
+from typing import Any
 
 from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityOutcome, ActivityRequest
 from perdure.model.failure import FailureDetails
 from perdure.model.instance import InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
     Done,
-    ExistingPolicy,
-    Found,
     GetInstance,
     Operation,
-    OperationAnswer,
     Purged,
     PurgeInstance,
     RaiseEvent,
@@ -34,25 +26,19 @@ from perdure.model.operations import (
     SuspendInstance,
     TerminateInstance,
 )
+from perdure.testing.client_scripts import (
+    Client,
+    Sender,
+    Violation,
+    check_received,
+    completed,
+    ended_by,
+    finished,
+    repeat,
+    start,
+)
+from perdure.testing.entity_workloads import ENTITY_CLIENTS, ENTITY_ORCHESTRATORS
 from perdure.testing.program import Step, broken, events_of, expected, program, random_program
-
-Client = Generator[Union[Operation, float], "OperationAnswer | None", None]
-Asking = Generator[Union[Operation, float], "OperationAnswer | None", Any]
-
-
-class Sender:
-    """Through which host a client's last operation went: order holds among what one host sends."""
-
-    name = ""
-
-
-class Violation(AssertionError):
-    """An invariant does not hold; `name` says which."""
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(f"{name}: {text}")
-        self.name = name
-
 
 # ---------------------------------------------------------------- orchestrators
 
@@ -135,7 +121,7 @@ def napping(context: Any) -> Any:
     return context.get_input()
 
 
-ORCHESTRATORS: dict[str, Callable[[Any], Any]] = {
+ORCHESTRATORS: dict[str, Callable[..., Any]] = {
     "Program": program,
     "Broken": broken,
     "Chain": chain,
@@ -146,6 +132,7 @@ ORCHESTRATORS: dict[str, Callable[[Any], Any]] = {
     "Parent": parent,
     "Rival": rival,
     "Napping": napping,
+    **ENTITY_ORCHESTRATORS,
 }
 
 
@@ -172,64 +159,6 @@ ACTIVITIES = ("Echo", "Slow", "Fail", "Flaky", "Length")
 
 
 # ---------------------------------------------------------------- clients
-
-
-def start(name: str, instance_id: str, value: Any) -> Asking:
-    """Start under an id that is free until acknowledged. An id in use after an unanswered start is that start."""
-    unsure = False
-    operation = StartInstance(name, instance_id, json.dumps(value), policy=ExistingPolicy.FAIL_IF_EXISTS)
-    while True:
-        answer = yield operation
-        if isinstance(answer, Started):
-            return
-        if isinstance(answer, Refused) and answer.code is RefusalCode.EXISTS:
-            if unsure:
-                return
-            raise Violation("acknowledged means durable", f"the new id {instance_id} was refused: {answer.text}")
-        if isinstance(answer, Refused) and answer.code is not RefusalCode.UNAVAILABLE:
-            raise Violation("right answer", f"start of {name}: {answer}")
-        unsure = unsure or answer is None
-        yield 1.0
-
-
-def repeat(operation: Operation, accepted: tuple[RefusalCode, ...] = ()) -> Asking:
-    """Ask until there is an answer that counts. Returns it."""
-    while True:
-        answer = yield operation
-        if isinstance(answer, Refused):
-            if answer.code in accepted:
-                return answer
-            if answer.code is not RefusalCode.UNAVAILABLE:
-                raise Violation("right answer", f"{operation} was refused: {answer}")
-        elif answer is not None:
-            return answer
-        yield 1.0
-
-
-def finished(instance_id: str, random: Random) -> Asking:
-    """Ask for the status until the instance has ended; its record. An acknowledged start never gets lost."""
-    while True:
-        answer = yield from repeat(GetInstance(instance_id), (RefusalCode.NOT_FOUND,))
-        if isinstance(answer, Refused):
-            raise Violation("acknowledged means durable", f"{instance_id} was started and is not found")
-        if not isinstance(answer, Found):
-            raise Violation("right answer", f"status of {instance_id}: {answer}")
-        record = answer.record
-        if record.parked is not None:
-            raise Violation("replay equals live", f"{instance_id} is parked: {record.parked}")
-        if record.status.is_terminal:
-            return record
-        yield random.uniform(1, 10)
-
-
-def completed(instance_id: str, value: Any, random: Random) -> Asking:
-    """Wait for the right output."""
-    record: InstanceRecord = yield from finished(instance_id, random)
-    output = json.loads(record.output) if record.output is not None else None
-    if record.status is not RuntimeStatus.COMPLETED or output != value:
-        raise Violation(
-            "right output", f"{instance_id} ended {record.status.label} with {record.output}, expected {value}"
-        )
 
 
 def chain_client(name: str, random: Random, sender: Sender) -> Client:
@@ -324,30 +253,6 @@ def collector_client(name: str, random: Random, sender: Sender) -> Client:
     check_received(name, got, through)
 
 
-def check_received(name: str, got: list[Any], through: dict[int, str]) -> None:
-    """`through`: acknowledged events in the order sent, and the host that sent each."""
-    missing = [item for item in through if item not in got]
-    if missing:
-        raise Violation("acknowledged means durable", f"{name} got {got} without {missing}")
-    for host in set(through.values()):
-        sent = [item for item in through if through[item] == host]
-        if [item for item in got if item in sent] != sent:
-            raise Violation("order per sender", f"{name} got {got}, {host} sent {sent}")
-
-
-def ended_by(name: str, operations: list[Operation], random: Random) -> Asking:
-    """Ask for these operations again and again until the instance has ended; its record."""
-    while True:
-        answer = yield from repeat(GetInstance(name), (RefusalCode.NOT_FOUND,))
-        if isinstance(answer, Found) and answer.record.status.is_terminal:
-            return answer.record
-        if isinstance(answer, Refused):
-            raise Violation("acknowledged means durable", f"{name} was started and is not found")
-        yield random.uniform(1, 10)
-        for operation in operations:
-            _ = yield operation
-
-
 def suspend_client(name: str, random: Random, sender: Sender) -> Client:
     """Suspended instances stand still and then go on with everything that waited."""
     yield from start("Collector", name, None)
@@ -410,4 +315,5 @@ CLIENTS: dict[str, Callable[[str, Random, Sender], Client]] = {
     "suspend": suspend_client,
     "terminate": terminate_client,
     "purge": purge_client,
+    **ENTITY_CLIENTS,
 }

@@ -26,6 +26,8 @@ def purge(writes: Writes, item: Purge, sent: list[Message]) -> Verdict:
     standing = writes.known.by_number.get(item.n)
     if standing is None:
         return Verdict.REFUSED
+    if item.turn not in (-1, standing.turn):
+        return Verdict.FENCED
     if item.parent_failure is not None and not standing.is_finished:
         sent.append(item.parent_failure)
     sent.extend(item.messages)
