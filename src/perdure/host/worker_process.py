@@ -17,18 +17,26 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Union
+from collections.abc import Awaitable
+from typing import Any
 
 from perdure import portable
-from perdure.host import durable_http
+from perdure.host.app_functions import (
+    ActivityKey,
+    AppFunctions,
+    BeginAny,
+    HttpCall,
+    activity_key,
+    cancelled,
+    instance_id,
+    unknown,
+)
 from perdure.host.asgi import Lifespan
 from perdure.host.begun import BegunSlots, invocation_number
 from perdure.host.dialect import decide_dialect
 from perdure.host.indexing import LoadedApp, fingerprint, load_app, prepare_paths
-from perdure.host.invoke import ACTIVITY, Begin, End, UserFunction, activity_failed, now
+from perdure.host.invoke import now
 from perdure.host.messages import (
-    ActivityResult,
     AppIndexed,
     BeginActivity,
     BeginEntity,
@@ -36,84 +44,29 @@ from perdure.host.messages import (
     CancelActivity,
     ClientReply,
     DropSession,
-    EntityResult,
     Heartbeat,
     HostMessage,
     HttpInvocation,
     IndexError_,
-    InvocationFailed,
     LogCredit,
     LogLine,
     StartWorker,
     StopWorker,
     TriggerInvocation,
 )
-from perdure.host.user_errors import hidden_frames
 from perdure.host.worker_channel import WorkerChannel
 from perdure.host.worker_client import ChannelTransport
 from perdure.host.worker_logs import CURRENT, Invocation, LogCapture
 from perdure.host.worker_settings import WorkerSettings
 from perdure.host.worker_threads import Pool, TurnThread, thread_count
-from perdure.model.execution import ActivityCompleted
-from perdure.model.failure import FailureDetails, describe
-from perdure.sdk import client, entity, serialization
-from perdure.sdk.app import EntityCode, OrchestratorCode
+from perdure.sdk import client, serialization
 from perdure.sdk.options import SdkOptions
-from perdure.sdk.serialization import dumps
 
 _BEAT_SECONDS = 1.0
 _BUSY_TICK = 0.05
 _BLOCKING_SECONDS = 0.25
 _HTTP_CALL_THREADS = 64
 _WARNING = 30
-
-
-class HttpCall:
-    """The built-in activity of `call_http`, with the shape of a `UserFunction`."""
-
-    name = durable_http.NAME
-    is_async = False
-
-    def __init__(self, allow: list[str]) -> None:
-        self._allow = allow
-
-    def run(self, begin: BeginActivity, worker: str, resolve: Callable[[Awaitable[Any]], Any]) -> End:
-        """Send the request; what goes wrong fails the activity."""
-        request, started = begin.request, now()
-        try:
-            result = dumps(durable_http.call(request.input, self._allow))
-        except Exception as error:  # noqa: BLE001 - the failure of the call is its result
-            failure = describe(error, hide=hidden_frames())
-            outcome: Any = activity_failed(request, self.name, failure, started, now(), worker)
-        else:
-            outcome = ActivityCompleted(request.n, request.generation, request.task, result, started, now(), worker)
-        return ActivityResult(begin.invocation, outcome)
-
-
-class EntityBatch:
-    """One entity, with the shape of a `UserFunction`."""
-
-    def __init__(self, name: str, code: EntityCode, options: SdkOptions) -> None:
-        self.name = name
-        self.is_async = code.is_async
-        self._code = code
-        self._options = options
-
-    def run(self, begin: BeginEntity, worker: str, resolve: Callable[[Awaitable[Any]], Any]) -> EntityResult:
-        """Run the batch on this thread."""
-        started = time.monotonic()
-        decided = entity.run_batch(self._code, begin.request, self._options)
-        return EntityResult(begin.invocation, decided, int((time.monotonic() - started) * 1_000_000))
-
-    async def run_async(self, begin: BeginEntity, worker: str) -> EntityResult:
-        """Run the batch on this loop."""
-        started = time.monotonic()
-        decided = await entity.run_batch_async(self._code, begin.request, self._options)
-        return EntityResult(begin.invocation, decided, int((time.monotonic() - started) * 1_000_000))
-
-
-Runnable = Union[UserFunction, HttpCall, EntityBatch]
-BeginAny = Union[Begin, BeginEntity]
 
 
 class Worker:
@@ -129,18 +82,15 @@ class Worker:
         self.stopping = False
         self._start: asyncio.Future[StartWorker] = self.loop.create_future()
         self._stopped = asyncio.Event()
-        self._functions: dict[str, UserFunction] = {}
-        self._activities: dict[str, Runnable] = {}
-        self._entities: dict[str, EntityBatch] = {}
-        self._orchestrators: dict[str, tuple[str, OrchestratorCode]] = {}
+        self._app: AppFunctions
         self._lifespan: Lifespan | None = None
         self._turns: TurnThread | None = None
         self._begun: BegunSlots | None = None
         self._pool: Pool[tuple[Any, Any]] | None = None
         self._http_pool: Pool[tuple[Any, Any]] | None = None
         #: activities under way or waiting, and the task of each that is a coroutine
-        self._open: dict[tuple[int, int, int], asyncio.Task[None] | None] = {}
-        self._dropped: set[tuple[int, int, int]] = set()
+        self._open: dict[ActivityKey | None, asyncio.Task[None] | None] = {}
+        self._dropped: set[ActivityKey] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_beat = 0.0
         self._reported: BeginTurn | None = None
@@ -168,13 +118,13 @@ class Worker:
         options = SdkOptions(dialect=dialect, **_sdk_fields(settings.sdk))
         client.set_transport(self.transport, options)
         serialization.trust_only(options.trusted_classes)
-        self._prepare(app, options, settings)
+        self._app = AppFunctions(app, options, settings)
         self._lifespan = app.lifespan
         threads = start.threads or thread_count()
         self._pool = Pool(threads, self._run_plain, 1, "ThreadPoolExecutor-0")
         self._http_pool = Pool(_HTTP_CALL_THREADS, self._run_plain, threads + 1, "perdure-http")
         self._turns = TurnThread(
-            self.channel, self._orchestrator, options, self._begun, self.running, self._orchestrator_function
+            self.channel, self._app.orchestrator, options, self._begun, self.running, self._app.orchestrator_function
         )
         self._turns.start()
         gc.collect()
@@ -205,27 +155,6 @@ class Worker:
         except ValueError as error:
             app.errors.append(IndexError_("", str(error), fatal=True))
             return 1, "the setting is wrong"
-
-    def _prepare(self, app: LoadedApp, options: SdkOptions, settings: WorkerSettings) -> None:
-        """Make everything ready to be called; what cannot be called is reported and left out."""
-        self._activities[durable_http.NAME.lower()] = HttpCall(list(settings.http_allow))
-        for loaded in list(app.functions):
-            indexed, code = loaded.indexed, loaded.code
-            if isinstance(code, OrchestratorCode):
-                self._orchestrators[indexed.durable_name.lower()] = (indexed.name, code)
-            elif isinstance(code, EntityCode):
-                self._entities[indexed.durable_name.lower()] = EntityBatch(indexed.name, code, options)
-            else:
-                typed = options.typed_payloads or options.dialect == 2
-                try:
-                    function = UserFunction(loaded, settings.durable_client, typed)
-                except ValueError as error:
-                    app.errors.append(IndexError_(indexed.name, f"{error} ({indexed.location})"))
-                    app.functions.remove(loaded)
-                    continue
-                self._functions[indexed.name.lower()] = function
-                if indexed.trigger == ACTIVITY:
-                    self._activities[indexed.durable_name.lower()] = function
 
     async def _end(self, grace: float) -> None:
         """Give what runs `grace` seconds, then end the loop."""
@@ -263,16 +192,11 @@ class Worker:
         for message in messages:
             if isinstance(message, (BeginTurn, DropSession)):
                 turns.append(message)
-            elif isinstance(message, BeginActivity):
-                request = message.request
-                runnable = self._activities.get(request.name.lower())
-                self._open[request.n, request.generation, request.task] = None
-                self._begin(runnable, message, request.name, coroutines)
-            elif isinstance(message, (HttpInvocation, TriggerInvocation)):
-                self._begin(self._functions.get(message.function.lower()), message, message.function, coroutines)
-            elif isinstance(message, BeginEntity):
-                name = message.request.name
-                self._begin(self._entities.get(name.lower()), message, name, coroutines)
+            elif isinstance(message, (BeginActivity, HttpInvocation, TriggerInvocation, BeginEntity)):
+                key = activity_key(message)
+                if key is not None:
+                    self._open[key] = None
+                self._begin(message, coroutines)
             elif isinstance(message, ClientReply):
                 self.transport.deliver(message)
             else:
@@ -282,9 +206,11 @@ class Worker:
         if coroutines:
             self.loop.call_soon_threadsafe(self._start_coroutines, coroutines)
 
-    def _begin(self, runnable: Runnable | None, begin: BeginAny, name: str, coroutines: list[tuple[Any, Any]]) -> None:
+    def _begin(self, begin: BeginAny, coroutines: list[tuple[Any, Any]]) -> None:
+        runnable = self._app.find(begin)
         if runnable is None:
-            self.channel.send(_unknown(begin, name))
+            self._open.pop(activity_key(begin), None)
+            self.channel.send(unknown(begin))
         elif runnable.is_async:
             coroutines.append((runnable, begin))
         elif isinstance(runnable, HttpCall):
@@ -307,7 +233,7 @@ class Worker:
         elif isinstance(message, CancelActivity):
             self._cancel((message.n, message.generation, message.task))
 
-    def _cancel(self, key: tuple[int, int, int]) -> None:
+    def _cancel(self, key: ActivityKey) -> None:
         if key not in self._open:
             return
         task = self._open[key]
@@ -345,7 +271,7 @@ class Worker:
         return Heartbeat(len(self.running), turn, seconds, free, attached)
 
     def _report_blocking(self, begin: BeginTurn, turns: TurnThread, seconds: float) -> None:
-        name, place = self._orchestrator_function(begin.request.name), turns.place()
+        name, place = self._app.orchestrator_function(begin.request.name), turns.place()
         text = (
             f"Orchestrator function '{name}' has been running for {seconds * 1000:.0f} ms without reaching a yield"
             f"{f' (now at {place})' if place else ''}. It keeps the other orchestrations of this worker waiting: "
@@ -361,14 +287,14 @@ class Worker:
         """Run one plain function or entity batch on a thread of a pool."""
         runnable, begin = item
         assert self._begun is not None
-        key = _activity_key(begin)
+        key = activity_key(begin)
         if key is not None and key in self._dropped:
             self._dropped.discard(key)
             self._open.pop(key, None)
-            self.channel.send(_cancelled(begin, runnable.name))
+            self.channel.send(cancelled(begin, runnable.name))
             return
         id = begin.invocation
-        invocation = self.running[id] = Invocation(id, runnable.name, _instance_id(begin))
+        invocation = self.running[id] = Invocation(id, runnable.name, instance_id(begin))
         CURRENT.set(invocation)
         self._begun.mark(slot, invocation_number(id))
         end = runnable.run(begin, self.id, self._resolve)
@@ -392,7 +318,7 @@ class Worker:
         for runnable, begin in items:
             task = self.loop.create_task(self._run_coroutine(runnable, begin))
             self._keep(task)
-            key = _activity_key(begin)
+            key = activity_key(begin)
             if key is not None:
                 if key in self._dropped:
                     task.cancel()
@@ -401,14 +327,14 @@ class Worker:
 
     async def _run_coroutine(self, runnable: Any, begin: Any) -> None:
         id = begin.invocation
-        invocation = self.running[id] = Invocation(id, runnable.name, _instance_id(begin))
+        invocation = self.running[id] = Invocation(id, runnable.name, instance_id(begin))
         CURRENT.set(invocation)
         try:
             end = await runnable.run_async(begin, self.id)
         finally:
             self.logs.end_lines()
             del self.running[id]
-            key = _activity_key(begin)
+            key = activity_key(begin)
             if key is not None:
                 self._open.pop(key, None)
         self.channel.send(end)
@@ -418,16 +344,6 @@ class Worker:
         kept = _own_tasks if own else self._tasks
         kept.add(task)
         task.add_done_callback(kept.discard)
-
-    # lookups ---------------------------------------------------------------------------------------------------
-
-    def _orchestrator(self, durable_name: str) -> OrchestratorCode | None:
-        found = self._orchestrators.get(durable_name.lower())
-        return found[1] if found else None
-
-    def _orchestrator_function(self, durable_name: str) -> str:
-        found = self._orchestrators.get(durable_name.lower())
-        return found[0] if found else durable_name
 
     def _only_running(self) -> Invocation | None:
         running = list(self.running.values())
@@ -450,31 +366,6 @@ def _newer_name_used() -> str | None:
     from perdure import azure_names
 
     return f"df.{min(azure_names.touched_2)}" if azure_names.touched_2 else None
-
-
-def _activity_key(begin: Any) -> tuple[int, int, int] | None:
-    if isinstance(begin, BeginActivity):
-        request = begin.request
-        return request.n, request.generation, request.task
-    return None
-
-
-def _instance_id(begin: Any) -> str:
-    if isinstance(begin, BeginActivity):
-        return begin.request.instance_id
-    return begin.request.entity_id if isinstance(begin, BeginEntity) else ""
-
-
-def _unknown(begin: BeginAny, name: str) -> Any:
-    failure = FailureDetails("FunctionNotFound", f"The function '{name}' doesn't exist or is disabled.")
-    if isinstance(begin, BeginActivity):
-        return ActivityResult(begin.invocation, activity_failed(begin.request, name, failure, 0, 0, ""))
-    return InvocationFailed(begin.invocation, failure)
-
-
-def _cancelled(begin: BeginActivity, name: str) -> ActivityResult:
-    failure = FailureDetails("ActivityCancelled", "The activity was cancelled before it began.")
-    return ActivityResult(begin.invocation, activity_failed(begin.request, name, failure, 0, 0, ""))
 
 
 def _end_after(seconds: float) -> None:
