@@ -50,10 +50,13 @@ RECORDED_AS: dict[type, type] = {
 }
 DECISIONS = frozenset(RECORDED_AS.values())
 _UNNUMBERED = (CompleteOrchestration, ContinueAsNewWith)
+_NAMED = frozenset({ScheduleTask, CreateSubOrchestration, SendEvent})
 
 
 def first_difference(actions: Sequence[Action], recorded: Sequence[HistoryEvent]) -> int | None:
     """The position of the first decision that differs in kind, id or name; None when all agree."""
+    if len(actions) == len(recorded) and all(map(_agree, actions, recorded)):
+        return None
     made = [action for action in actions if type(action) is not CancelTimer]
     for position, (action, event) in enumerate(zip(made, recorded)):  # noqa: B905
         if not _agree(action, event):
@@ -70,7 +73,7 @@ def not_recorded(actions: Sequence[Action], recorded: Sequence[HistoryEvent]) ->
 def _agree(action: Any, event: Any) -> bool:
     kind: type = type(action)
     held_as: type = type(event)
-    if RECORDED_AS[kind] is not held_as:
+    if RECORDED_AS.get(kind) is not held_as:
         return False
     if kind in _UNNUMBERED:
         return True
@@ -78,7 +81,7 @@ def _agree(action: Any, event: Any) -> bool:
         return False
     if kind is CreateTimer:
         return True
-    made, held = _name(action), _name(event)
+    made, held = (action.name, event.name) if kind in _NAMED else (_name(action), _name(event))
     return made == held or made.lower() == held.lower()
 
 
