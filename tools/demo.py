@@ -20,7 +20,6 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 APP = Path(__file__).resolve().parents[1] / "examples" / "fan_out"
 COUNT = 40
@@ -86,15 +85,14 @@ def main() -> int:
         start = f"{url}/api/fan-out?count={COUNT}&seconds=0.3"
         console.print(f"$ curl -X POST '{start}'", style="bold")
         links: dict[str, str] = httpx.post(start).raise_for_status().json()
-        console.print(f"started instance {links['id']}: {COUNT} activities that sleep 0.3 s each\n")
+        console.print(f"started instance {links['id']}: {COUNT} activities that sleep 0.3 s each\n", soft_wrap=True)
         status = follow(links["statusQueryGetUri"])
         output = status["output"]
         console.print(f"\noutput: {output}", soft_wrap=True)
-        table = Table("link", "URL", title="management URLs", title_justify="left", box=None)
+        console.print("\nmanagement URLs")
         for name, link in links.items():
             if name != "id":
-                table.add_row(name, link, style="dim")
-        console.print(table, soft_wrap=True)
+                console.print(f"{name:<22} {link}", soft_wrap=True, highlight=False)
     return 0 if status["runtimeStatus"] == "Completed" else 1
 
 
