@@ -13,7 +13,7 @@ from perdure.storage.provider import StoreError
 from perdure.storage.sqlite import SqliteProvider, database, statements
 from perdure.storage.sqlite.database import WriteLock
 from perdure.storage.sqlite.locks import FileLock
-from perdure.testing.provider_contract import ContractHost
+from perdure.testing.provider_contract import ContractHost, turn, work
 from tests.contract.sites import SqliteSite
 
 
@@ -71,6 +71,21 @@ def test_after_a_failed_sync_the_outcome_is_asked_for(site: SqliteSite, faults: 
     assert (recorded is not None) is applied
     answer = host.ask("commit", batch)
     assert answer.alive and len(host.find("a")) == 1
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_activities_whose_claim_got_lost_can_be_claimed_again(site: SqliteSite, faults: Faults, applied: bool) -> None:
+    host = ContractHost(site)
+    n = host.running("a")
+    host.commit(turns=[turn(n, 1, work=(work(n, 0), work(n, 1)))])
+    for _ in range(2):
+        faults.arm(statements.SQL.commit, "disk I/O error", after=applied)
+        refused = host.ask("claim_work", host.token, ("hello",), 1)
+        assert isinstance(refused, StoreError) and refused.lost
+    first = host.ask("claim_work", host.token, ("hello",), 1)
+    second = host.ask("claim_work", host.token, ("hello",), 5)
+    assert [item.task for item in first + second] == [0, 1]
+    assert host.ask("claim_work", host.token, ("hello",), 5) == []
 
 
 def test_a_full_disk_refuses_the_commit_and_nothing_is_lost(site: SqliteSite, faults: Faults) -> None:

@@ -93,6 +93,10 @@ def read_inbox(connection: sqlite3.Connection, n: int, after: int) -> tuple[list
     return [inbox_row_of(row) for row in rows[:INBOX_WINDOW]], len(rows) > INBOX_WINDOW
 
 
+#: owner and key of a claimed activity
+Claim = tuple[int, int, int, int]
+
+
 def claim_work(
     connection: sqlite3.Connection, hub: int, token: int, names: tuple[str, ...], limit: int, now: int
 ) -> list[WorkItem]:
@@ -102,3 +106,27 @@ def claim_work(
     rows = connection.execute(SQL.unclaimed_work, (hub, now, json_list(names), limit)).fetchall()
     connection.executemany(SQL.claim_work, [(token, *row[:3]) for row in rows])
     return [work_item_of(row, token) for row in rows]
+
+
+class DoubtfulClaims:
+    """Claims made in transactions whose outcome nobody knows. The next claim gives them back first, so that an answer
+    that got lost leaves no activity claimed that nobody runs."""
+
+    __slots__ = ("_claims",)
+
+    def __init__(self) -> None:
+        self._claims: list[Claim] = []
+
+    def add(self, claims: list[Claim]) -> None:
+        """The answer to these claims got lost."""
+        self._claims += claims
+
+    def take(self) -> list[Claim]:
+        """What the next claim has to give back."""
+        claims, self._claims = self._claims, []
+        return claims
+
+
+def give_back(connection: sqlite3.Connection, claims: list[Claim]) -> None:
+    """Free activities, if they are still claimed by the same host."""
+    connection.executemany(SQL.free_work, [(n, generation, task, owner) for owner, n, generation, task in claims])

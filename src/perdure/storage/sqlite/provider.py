@@ -64,6 +64,7 @@ class SqliteProvider:
         self._changed = changed
         self._database = Database(self.path, connect)
         self._sweep = hosts.Sweep()
+        self._doubtful = claims.DoubtfulClaims()
 
     def open(self) -> None:
         """Check the file, make or migrate its schema, start the threads. Raises `StoreUnusable`."""
@@ -152,9 +153,21 @@ class SqliteProvider:
         )
 
     def claim_work(self, token: int, names: tuple[str, ...], limit: int, done: Callback[list[WorkItem]]) -> None:
-        self._writer.submit(
-            lambda connection: claims.claim_work(connection, self._hub, token, names, limit, self._now()), done
-        )
+        tried: list[claims.Claim] = []
+
+        def operation(connection: sqlite3.Connection) -> list[WorkItem]:
+            tried.extend(self._doubtful.take())
+            claims.give_back(connection, tried)
+            items = claims.claim_work(connection, self._hub, token, names, limit, self._now())
+            tried.extend((token, item.n, item.generation, item.task) for item in items)
+            return items
+
+        def answered(answer: list[WorkItem] | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                self._doubtful.add(tried)
+            done(answer)
+
+        self._writer.submit(operation, answered)
 
     # reading
 
