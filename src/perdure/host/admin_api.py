@@ -59,9 +59,8 @@ class HostControl(Protocol):
 class AdminApi:
     """Answers what comes below `/admin/`."""
 
-    def __init__(self, host: HostControl, prefix: str) -> None:
+    def __init__(self, host: HostControl) -> None:
         self._host = host
-        self._prefix = prefix
         self._began = time.monotonic()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -124,6 +123,7 @@ class AdminApi:
             "language": "python",
             "bindings": function.bindings,
         }
+        prefix = self._host.functions.prefix
         described: dict[str, Any] = {
             "name": function.name,
             "script_root_path_href": f"{base}/admin/vfs/{function.name}/",
@@ -131,7 +131,7 @@ class AdminApi:
             "config_href": f"{base}/admin/vfs/{function.name}/function.json",
             "test_data_href": None,
             "href": href,
-            "invoke_url_template": invoke_url(function, base, self._prefix) if function.trigger == HTTP else None,
+            "invoke_url_template": invoke_url(function, base, prefix) if function.trigger == HTTP else None,
             "language": "python",
             "config": config,
             "files": None,

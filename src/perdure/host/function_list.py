@@ -47,6 +47,7 @@ class FunctionList(Struct, frozen=True):
     functions: tuple[IndexedFunction, ...]
     routes: RouteTable
     mistakes: dict[str, str]
+    prefix: str = "api"
 
     def enabled(self) -> Iterator[IndexedFunction]:
         """The functions that run, in the order of the app."""
@@ -86,7 +87,7 @@ def list_functions(indexed: Iterable[IndexedFunction], config: HostConfig) -> Fu
                 mistakes[function.name] = str(error)
                 continue
         functions.append(function)
-    return FunctionList(tuple(functions), routes, mistakes)
+    return FunctionList(tuple(functions), routes, mistakes, config.route_prefix)
 
 
 def trigger_binding(function: IndexedFunction) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def invoke_url(function: IndexedFunction, base: str, prefix: str) -> str:
     return "/".join(part for part in parts[:2] if part) + "/" + parts[2]
 
 
-def printed_list(listed: FunctionList, base: str, prefix: str) -> Iterator[tuple[str, str]]:
+def printed_list(listed: FunctionList, base: str) -> Iterator[tuple[str, str]]:
     """The lines of the list, each with its colour."""
     enabled = list(listed.enabled())
     if enabled:
@@ -144,7 +145,7 @@ def printed_list(listed: FunctionList, base: str, prefix: str) -> Iterator[tuple
         if function.trigger == HTTP:
             methods = ",".join(methods_of(function))
             bracket = f"[{methods}]" if methods else ""
-            yield f"\t{function.name}: {bracket} {invoke_url(function, base, prefix)}", ""
+            yield f"\t{function.name}: {bracket} {invoke_url(function, base, listed.prefix)}", ""
         else:
             yield f"\t{function.name}: {trigger_name(function)}", ""
         yield "", ""

@@ -59,6 +59,11 @@ class Front:
         self._routes = RouteTable(config.route_prefix)
         self._ready = asyncio.Event()
         self._ready_wait = READY_WAIT
+        self._outstanding = 0
+        self.configure(config)
+
+    def configure(self, config: HostConfig) -> None:
+        """Take limits and headers from this configuration from now on."""
         self._limit = config.body_limit
         self._forwarded = config.use_forwarded_host
         self._homepage = config.homepage
@@ -67,7 +72,6 @@ class Front:
             (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
             for name, value in config.custom_headers.items()
         ]
-        self._outstanding = 0
         self._most_outstanding = config.max_outstanding_requests
         concurrent = config.max_concurrent_requests
         self._slots = asyncio.Semaphore(concurrent) if concurrent > 0 else None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from perdure.host.config import HostConfig
+from perdure.host.executions import Execution, RunKind, RunStarted
 from perdure.host.messages import LogLine
 from perdure.model.failure import FailureDetails
 
@@ -91,6 +92,10 @@ class HostLog:
         """The log of a configured host."""
         return cls(sink, LevelFilter(config.log_levels, config.user_log_level, config.flags.verbose))
 
+    def take_levels(self, config: HostConfig) -> None:
+        """Show what the configuration says from now on."""
+        self._lowest = LevelFilter(config.log_levels, config.user_log_level, config.flags.verbose).lowest
+
     def write(self, category: str, level: int, text: str) -> None:
         """Log one text, of one or more lines."""
         if level >= self._lowest(category) or text.startswith(_ALWAYS):
@@ -116,6 +121,16 @@ class HostLog:
                     line.thread,
                 )
             )
+
+    def run(self, event: Execution) -> None:
+        """A function run, or a turn, begins or ends."""
+        if isinstance(event, RunStarted):
+            by_host = event.kind in (RunKind.HTTP, RunKind.TRIGGER)
+            reason = event.reason or (HOST_API if by_host else "(null)")
+            self.executing(event.function, event.invocation, reason, event.details, event.instance_id)
+        else:
+            milliseconds = event.duration * 1000
+            self.executed(event.function, event.invocation, milliseconds, event.error or None, event.instance_id)
 
     def executing(
         self, function: str, invocation: str, reason: str = "(null)", details: str = "", instance_id: str = ""

@@ -41,7 +41,8 @@ class Activities:
         self._store, self._clock, self._executor = store, clock, executor
         self._registry, self._committer = registry, committer
         self._options, self._telemetry = options, telemetry
-        self._names = (*(name.lower() for name in options.names.get("activity", ())), BUILT_IN_HTTP.lower())
+        self._names: tuple[str, ...] = ()
+        self.app_changed(options)
         self._running: dict[Key, WorkItem] = {}
         self._claimed: list[WorkItem] = []
         self._reserved = 0
@@ -55,6 +56,10 @@ class Activities:
         self._drained: Callable[[], None] | None = None
         #: no other live host could take work that waits for a slot here
         self.alone = True
+
+    def app_changed(self, options: HubOptions) -> None:
+        """Which activities this host runs."""
+        self._names = (*(name.lower() for name in options.names.get("activity", ())), BUILT_IN_HTTP.lower())
 
     def begin(self, token: int) -> None:
         """Start under a token with nothing claimed."""

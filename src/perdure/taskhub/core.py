@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from perdure.engine.catalog import Catalog
 from perdure.storage.provider import Registered, StoreError
 from perdure.taskhub.activities import Activities
@@ -102,6 +104,13 @@ class TaskHub:
             self.registry.look()
             self.ownership.scan()
             self.activities.look()
+
+    def app_changed(self, names: dict[str, tuple[str, ...]], fingerprint: str) -> None:
+        """The app was loaded anew: these are its durable names by kind now."""
+        self.options = replace(self.options, names=names, fingerprint=fingerprint)
+        self.dispatcher.catalog = Catalog(names, self.options.default_version)
+        self.ownership.app_changed(self.options)
+        self.activities.app_changed(self.options)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable."""

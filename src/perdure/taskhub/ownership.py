@@ -52,6 +52,10 @@ class Ownership:
         self.on_beat: Callable[[], None] = lambda: None
         self.on_alone: Callable[[bool], None] = lambda alone: None
 
+    def app_changed(self, options: HubOptions) -> None:
+        """What the next registration says of the app."""
+        self._options = options
+
     def register(self, done: Callable[[Registered], None]) -> None:
         """Get a token; tried again until the store answers."""
         options = self._options
