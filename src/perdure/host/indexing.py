@@ -62,6 +62,8 @@ class LoadedApp:
 
 def prepare_paths(root: str) -> None:
     """Make the app's own modules and packages importable as on Azure, and the app's folder the current one."""
+    # bytecode files tell versions of a source apart by second and size: two saves within a second may look the same
+    sys.dont_write_bytecode = True
     minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     libraries = os.path.join(root, ".python_packages", "lib")
     folders = [os.path.join(libraries, "site-packages"), os.path.join(libraries, minor, "site-packages")]
