@@ -192,8 +192,8 @@ class DurableEntityContext:
         self._state_is_raw = False
 
     def set_result(self, result: Any) -> None:
-        """The result for the caller. The entity exists from now on."""
-        self._exists = True
+        """The result for the caller. In dialect 1 the entity exists from now on."""
+        self._exists = self._exists or not self._copies
         self._result = result
         self._result_set = True
 

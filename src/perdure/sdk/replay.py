@@ -69,7 +69,7 @@ class Sessions:
             replayed = bool(request.history)
         try:
             if replayed:
-                mismatch = replay(session, request.history or ())
+                mismatch = replay(session, request.history or (), request.events)
                 if mismatch is not None:
                     session.close()
                     return TurnMismatch(request.n, request.generation, request.base_turn, mismatch)
@@ -153,15 +153,16 @@ class Sessions:
             self._evict(next(iter(sessions)))
 
 
-def replay(session: Session, rows: Sequence[bytes]) -> str | None:
+def replay(session: Session, rows: Sequence[bytes], following: Sequence[HistoryEvent] = ()) -> str | None:
     """Run the code against the stored rows; the report if it does not decide what they hold.
 
-    Decisions that a rewind made possible and that no row holds yet are left for the turn that follows.
+    Decisions that a rewind made possible and that no row holds yet are left for the turn that follows; `following` are
+    its events, among which that rewind may be.
     """
     execution = session.execution
     execution.replaying = True
     undecided: list[Action] = []
-    for turn, (time, events, recorded, voided) in enumerate(_turns(rows), start=1):
+    for turn, (time, events, recorded, voided) in enumerate(_turns(rows, following), start=1):
         if execution.history is not None:
             execution.history.append(OrchestratorStarted(time))
             execution.history.extend(events)
@@ -183,10 +184,12 @@ def replay(session: Session, rows: Sequence[bytes]) -> str | None:
 _Turn = tuple[int, list[HistoryEvent], list[HistoryEvent], bool]
 
 
-def _turns(rows: Sequence[bytes]) -> Iterator[_Turn]:
+def _turns(rows: Sequence[bytes], following: Sequence[HistoryEvent]) -> Iterator[_Turn]:
     """Time, consumed events and recorded decisions of each row, and whether a rewind voided what led to them."""
-    if any(b"ExecutionRewound" in row for row in rows):
-        yield from _without_voided([_turn(row) for row in rows])
+    rewinds = any(type(event) is ExecutionRewound for event in following)
+    if rewinds or any(b"ExecutionRewound" in row for row in rows):
+        turns = [_turn(row) for row in rows]
+        yield from _without_voided([*turns, (0, list(following), [], False)])[: len(turns)]
     else:
         for row in rows:
             yield _turn(row)
@@ -208,16 +211,21 @@ def _turn(row: bytes) -> _Turn:
 
 
 def _without_voided(turns: list[_Turn]) -> list[_Turn]:
-    """The same turns without the failures that a later rewind names; what followed from them is not compared."""
+    """The same turns without the failures that a later rewind names; what followed from them is not compared.
+
+    A rewind that names none voids the end alone: the code raised by itself, and may have been mended.
+    """
     for end, (_, events, _, _) in enumerate(turns):
-        voided = {task for event in events if isinstance(event, ExecutionRewound) for task in event.tasks}
-        if not voided:
+        rewinds = [event for event in events if isinstance(event, ExecutionRewound)]
+        if not rewinds:
             continue
+        voided = {task for event in rewinds for task in event.tasks}
         begun = False
         for position in range(end + 1):
             time, before, recorded, _ = turns[position]
             kept = [event for event in before if not _fails_one_of(event, voided)]
-            begun = begun or len(kept) != len(before)
+            ended = not voided and position < end and any(type(e) is ExecutionCompleted for e in recorded)
+            begun = begun or ended or len(kept) != len(before)
             if begun:
                 turns[position] = (time, kept, [e for e in recorded if type(e) is not ExecutionCompleted], True)
     return turns
