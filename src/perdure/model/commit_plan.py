@@ -21,7 +21,9 @@ class Message(Struct, frozen=True):
 
     `n` 0: addressed to `instance_id`, which is looked up in the commit. `generation` and `task` are set on results:
     they answer that task of that generation and are dropped by others. `due` (microseconds, 0 is now) keeps the
-    message back. `create` makes the addressee when `instance_id` does not exist (entities).
+    message back. `create` makes the addressee when `instance_id` does not exist (entities). `ahead` puts it before
+    all that waits, in the order given. It is dropped when the addressee is gone, or finished: a failed instance keeps
+    what comes, for a rewind.
     """
 
     n: int
@@ -36,6 +38,9 @@ class Message(Struct, frozen=True):
 
 class NewInstance(Struct, frozen=True):
     """An instance to create under `policy`; a finished one with this id is purged first where the policy allows it.
+
+    FAIL_IF_RUNNING replaces a finished one, REPLACE_ANY any (the parent of an unfinished child is told, see
+    `storage.policies`); FAIL_IF_EXISTS and RETURN_EXISTING refuse whatever holds the id.
 
     `owner` is the creating host's token, or 0 to leave it to whoever has room. When refused, `refusal` is sent
     instead (a child that could not be created fails the parent's task).
@@ -85,7 +90,10 @@ class TurnPlan(Struct, frozen=True):
     and `next_generation` (when not 0) the generation (continue-as-new); the history row belongs to `generation`.
     `cursor`, `first_turn` and `suspect` are always set, `lock_holder` unless -1. `consumed` are inbox rows to delete,
     `done` tasks whose work rows go with this turn because their results are in it. `drop_history_below`: generations
-    below it are deleted. `close_*` delete what design 4.3 says ends with the instance (or the generation).
+    below it are deleted. `close_*` delete what design 4.3 says ends with the instance (or the generation), before the
+    messages of this plan are written: `close_timers` these inbox rows, `close_all_timers` all with a due time,
+    `close_inbox` all without, `close_work` all activities that have no result yet. A finished instance that a turn
+    opens again has no `completed` any more.
     """
 
     n: int
@@ -191,7 +199,12 @@ class Release(Struct, frozen=True):
 
 
 class CommitBatch(Struct, frozen=True):
-    """One commit of the host with `token`, numbered without gaps. Every list may be empty."""
+    """One commit of the host with `token`; numbers grow. Every list may be empty.
+
+    Applied in this order: parkings, turns (their rows and deletions), chunks, releases, purges, creations (by id,
+    those of the batch before those of turns), results, then messages: of refused creations, of turns, of the batch,
+    of purges. All turns and parkings are judged by what was stored before; of two plans for one instance one applies.
+    """
 
     token: int
     number: int

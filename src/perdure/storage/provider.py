@@ -5,7 +5,8 @@ Rules for every implementation (design 6):
 - No call blocks and no call raises for the store's sake: the callback gets the answer, or a `StoreError`.
 - Callbacks come one at a time on the thread of the hub, never from inside the call that asked.
 - Several commits of one host are never under way together; those of different hosts may be.
-- `commit` is idempotent by (token, number): a repeated number returns the recorded answer and applies nothing.
+- `commit` is idempotent by (token, number): a repeated number returns the recorded answer and applies nothing, also
+  after the token died. Only the last answer is kept; an older number is an error. Numbers may be left out.
 - The order in which one host's messages to one instance are committed is the order of their `seq`; `seq` only grows.
 """
 
@@ -114,11 +115,15 @@ class Provider(Protocol):
         """The answer recorded for a commit number, None when it was never applied."""
 
     def claim(self, token: int, numbers: list[int], done: Callback[list[Loaded]]) -> None:
-        """Own and load these instances; those that a live host owns or that are gone are left out."""
+        """Own and load these instances, in this order; those that another live host owns or that are gone are left
+        out. A dead token gets nothing."""
 
     def claim_ready(self, token: int, limit: int, done: Callback[list[Loaded]]) -> None:
         """Own and load instances with something to do (waiting messages, due timers, pending starts, unfinished
-        chunks of work) that no live host owns and that are neither parked nor held back by `not_before`."""
+        chunks of work) that no live host owns (this one included) and that are not held back by `not_before`.
+
+        A suspended or parked instance has something to do only when a control message waits (resume, suspend,
+        terminate, rewind), a finished one only for a rewind."""
 
     def waiting(self, token: int, done: Callback[list[tuple[int, int]]]) -> None:
         """What waits for instances that this host owns and that could take it (not parked, not suspended): number and

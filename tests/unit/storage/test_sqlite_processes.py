@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from perdure.model.commit_plan import Message, WorkItem
+from perdure.model.commit_plan import CommitAnswer, Message, WorkItem
 from perdure.storage.sqlite.locks import FileLock, HostLocks
 from perdure.testing.provider_contract import EVENT, ContractHost, turn
 from tests.contract.sites import SqliteSite
@@ -149,6 +149,18 @@ def test_claims_of_the_dead_are_freed_in_windows(site: SqliteSite) -> None:
     while len(claimed) < 40 and time.monotonic() < deadline:
         claimed += [item.task for item in two.ask("claim_work", two.token, ("hello",), 50)]
     assert sorted(claimed) == list(range(40))
+
+
+def test_of_starts_at_the_same_time_one_wins(site: SqliteSite) -> None:
+    hosts = [ContractHost(site) for _ in range(5)]
+    for number in range(10):
+        answers: list[CommitAnswer] = []
+        for host in hosts:
+            host.provider.commit(host.batch(creations=[host.new(f"single{number}")]), answers.append)
+        site.until(lambda: len(answers) == len(hosts))  # noqa: B023
+        verdicts = [answer.creations[0] for answer in answers]
+        assert sorted(verdict.verdict for verdict in verdicts) == [0, 2, 2, 2, 2]
+        assert len({verdict.n for verdict in verdicts}) == 1
 
 
 def test_locks_exclude_each_other_and_end_with_their_file(tmp_path: Path) -> None:
