@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,13 +47,15 @@ def parser() -> argparse.ArgumentParser:
     add("--cors-credentials", action="store_true", help="other origins may use credentials")
     add("--functions", nargs="+", action="extend", default=[], metavar="NAME", help="load only these functions")
     add("--enableAuth", "--enable-auth", dest="enable_auth", action="store_true", help="demand keys")
-    add("-t", "--timeout", type=float, default=20.0, metavar="SECONDS", help="time for the host to start (20)")
+    add("-t", "--timeout", type=float, metavar="SECONDS", help="time for the host to start (no limit)")
     add("--user-log-level", metavar="LEVEL", help="lowest level of user logs: Trace ... Critical, None")
     add("--log-format", choices=("console", "plain", "json"), default="console", help="how log lines look")
     add("--language-worker", metavar="ARGUMENTS", help="further arguments of the workers' interpreter")
     add("--useHttps", "--use-https", dest="use_https", action="store_true", help="serve https")
     add("--cert", metavar="FILE", help="certificate and private key, PEM, for --useHttps")
     add("--password", metavar="TEXT", help="password of the private key")
+    add("--debug", nargs="?", type=int, const=5678, metavar="PORT", help="run one worker under debugpy (5678)")
+    add("--debug-wait", action="store_true", help="with --debug: wait for the editor before the app is loaded")
     add("--verbose", action="store_true", help="show system logs")
     add("--script-root", "--prefix", dest="script_root", metavar="DIR", help="folder of the app")
     add("--reload", dest="reload", action="store_true", default=None, help="restart workers when files change")
@@ -118,5 +121,7 @@ def configured(flags: Flags, ignored: Sequence[str] = ()) -> HostConfig:
             "--enableAuth: function keys are not built yet, so nothing would be protected. Start without it, on a "
             "loopback address or behind a proxy that authenticates."
         )
+    if flags.debug is not None and importlib.util.find_spec("debugpy") is None:
+        raise StartError("--debug needs the package debugpy, which is not installed: pip install 'perdure[debug]'.")
     notes = tuple(("Information", f"{name} has no effect here.") for name in ignored)
     return structs.replace(config, notes=config.notes + notes)

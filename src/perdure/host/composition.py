@@ -91,9 +91,12 @@ def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerpr
 def supervisor_options(config: HostConfig, environment: dict[str, str], code: str) -> SupervisorOptions:
     """How workers are started. `environment` is this process's own; `code` the key in management links."""
     arguments = shlex.split(config.worker_arguments)
+    if config.flags.debug is not None:
+        arguments += ["-Xfrozen_modules=off", "-m", "debugpy", "--listen", f"127.0.0.1:{config.flags.debug}"]
+        arguments += ["--wait-for-client"] if config.flags.debug_wait else []
     return SupervisorOptions(
         script_root=config.script_root,
-        processes=config.worker_count,
+        processes=1 if config.flags.debug is not None else config.worker_count,
         interpreter=config.worker_python or "",
         arguments=tuple(arguments[1:] if arguments[:1] == ["--"] else arguments),
         environment={**environment, **config.environment},

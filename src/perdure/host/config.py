@@ -34,7 +34,7 @@ class Flags(Struct, frozen=True):
     cors_credentials: bool = False
     functions: tuple[str, ...] = ()
     enable_auth: bool = False
-    timeout: float = 20.0
+    timeout: float | None = None
     user_log_level: str | None = None
     language_worker: str | None = None
     use_https: bool = False
@@ -44,6 +44,8 @@ class Flags(Struct, frozen=True):
     script_root: str | None = None
     reload: bool | None = None
     log_format: str = "console"
+    debug: int | None = None
+    debug_wait: bool = False
 
 
 class HostConfig(Struct, frozen=True, kw_only=True):

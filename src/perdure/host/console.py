@@ -15,6 +15,8 @@ from perdure.host.logs import CRITICAL, DEBUG, ERROR, INFORMATION, WARNING, Reco
 
 #: entries that may wait for the output; more are dropped and counted
 CAPACITY = 100_000
+#: entries above which whoever makes them is asked to wait
+PRESSURE = 20_000
 #: how long entries are gathered before they are written together, in seconds
 GATHER = 0.01
 
@@ -131,10 +133,16 @@ class Console:
         self._format = FORMATS[name](self.coloured)
         self._waiting: deque[Record | str] = deque()
         self._dropped = 0
+        self._under_pressure = False
+        self._on_pressure: Callable[[bool], None] = lambda high: None
         self._some = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
         self._thread.start()
+
+    def on_pressure(self, call: Callable[[bool], None]) -> None:
+        """Call with True when many entries wait, with False when few do; from any thread."""
+        self._on_pressure = call
 
     def record(self, record: Record) -> None:
         """Write a log record."""
@@ -151,6 +159,9 @@ class Console:
             self._dropped += 1
             return
         self._waiting.append(entry)
+        if not self._under_pressure and len(self._waiting) > PRESSURE:
+            self._under_pressure = True
+            self._on_pressure(True)
         if not self._some.is_set():
             self._some.set()
 
@@ -178,11 +189,18 @@ class Console:
             if len(parts) >= 1000:
                 self._write(parts)
                 parts = []
+                self._relieve()
         if self._dropped:
             lost, self._dropped = self._dropped, 0
             text = f"{lost} log lines were dropped because the output does not take them fast enough."
             parts.append(self._format(Record(time.time_ns() // 1000, WARNING, "Host.Console", text)))
         self._write(parts)
+        self._relieve()
+
+    def _relieve(self) -> None:
+        if self._under_pressure and len(self._waiting) < PRESSURE // 4:
+            self._under_pressure = False
+            self._on_pressure(False)
 
     def _write(self, parts: list[str]) -> None:
         data = memoryview("".join(parts).encode("utf-8", "backslashreplace"))

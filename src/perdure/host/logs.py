@@ -101,8 +101,8 @@ class HostLog:
         if level >= self._lowest(category) or text.startswith(_ALWAYS):
             self._sink(Record(_now(), level, category, text))
 
-    def user(self, line: LogLine, process: int) -> None:
-        """A log record or a printed line of user code, as it came from worker `process`."""
+    def user(self, line: LogLine) -> None:
+        """A log record or a printed line of user code, as it came from a worker."""
         if line.category == WORKER_CATEGORY:
             category = WORKER_CATEGORY
         else:
@@ -117,7 +117,7 @@ class HostLog:
                     line.function,
                     line.invocation,
                     line.instance_id,
-                    process,
+                    line.process,
                     line.thread,
                 )
             )

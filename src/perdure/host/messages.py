@@ -202,6 +202,7 @@ class LogLine(_Wire, frozen=True, tag=37):
     instance_id: str = ""
     category: str = ""
     thread: str = ""
+    process: int = 0
 
 
 class Heartbeat(_Wire, frozen=True, tag=38):

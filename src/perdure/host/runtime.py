@@ -34,12 +34,15 @@ from perdure.host.routing import RouteTable
 from perdure.host.server import HttpServer, open_sockets
 from perdure.host.supervisor import Supervisor, WorkerStartError
 from perdure.host.timers import Timers
+from perdure.host.tls import tls_options
 from perdure.model.operations import Refused, StartInstance
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
 
 #: what stopping may take beyond the grace of running functions, in seconds
 _CLOSING = 3.0
+#: after this time a host that is not ready says so
+_SLOW_START = 20.0
 
 
 class Host:
@@ -62,11 +65,12 @@ class Host:
         self._access = HubAccess(config.hub_name)
         self._supervisor = Supervisor(
             supervisor_options(config, dict(os.environ), self._code),
-            on_log=lambda line: self._log.user(line, 0),
+            on_log=self._log.user,
             on_client_call=self._access.from_worker,
             on_executed=self._log.run,
         )
         self._front = Front(config, self._log, self._supervisor)
+        console.on_pressure(self._log_pressure)
         self._workers: asyncio.Future[AppIndexed] | None = None
         self._store: OpenStore | None = None
         self._hub: TaskHub | None = None
@@ -80,7 +84,7 @@ class Host:
         started = asyncio.ensure_future(self._start(sockets))
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
         try:
-            await asyncio.wait([started, stop_asked], return_when=asyncio.FIRST_COMPLETED)
+            await self._within_start_timeout(started, stop_asked)
             if not started.done():
                 await self._abandon(started)
                 return 0
@@ -95,13 +99,24 @@ class Host:
 
     # start ------------------------------------------------------------------------------------------------------
 
+    async def _within_start_timeout(self, *events: asyncio.Future[Any]) -> None:
+        """Wait until the host has started or is told to stop. Raises `StartError` after the time of --timeout."""
+        limit = self._config.flags.timeout
+        done, _ = await asyncio.wait(events, timeout=limit or _SLOW_START, return_when=asyncio.FIRST_COMPLETED)
+        if done:
+            return
+        if limit is not None:
+            raise StartError(f"The host did not start within {limit:g} s (--timeout): the app is still loading.")
+        self._log.write("perdure", WARNING, f"The app has been loading for {_SLOW_START:g} s and is not ready yet.")
+        await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+
     async def _start(self, sockets: list[socket.socket]) -> None:
         config = self._config
         # the workers load the app while this process opens the store and the server
         self._workers = asyncio.ensure_future(self._supervisor.start())
         await asyncio.sleep(0)
         self._store = open_store(config, self._clock, self._loop, self._changed)
-        self._server = HttpServer(self._front, ssl=None)
+        self._server = HttpServer(self._front, ssl=tls_options(config))
         try:
             app = await self._workers
         except WorkerStartError as error:
@@ -116,7 +131,12 @@ class Host:
         self._take(loaded)
         self.state = "Running"
         self._announce()
-        if config.flags.reload or (config.flags.reload is None and _is_loopback(config.address)):
+        if config.flags.debug is not None:
+            where = f"127.0.0.1:{config.flags.debug}"
+            self._log.write(
+                "perdure", WARNING, f"A debugger may attach at {where}; file changes do not reload the app."
+            )
+        elif config.flags.reload or (config.flags.reload is None and _is_loopback(config.address)):
             self._reload = AppReload(config, self._code, self._supervisor, self._log, self._take_anew)
             await self._reload.start()
 
@@ -189,6 +209,11 @@ class Host:
         if self._hub is not None:
             for n in numbers or (0,):
                 self._hub.woken(n)
+
+    def _log_pressure(self, high: bool) -> None:
+        """From the thread of the console: user code that logs waits while the output does not keep up."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._supervisor.hold_logs, high)
 
     async def run_by_hand(self, function: IndexedFunction, payload: str | None) -> None:
         """Run a function of any kind to its end; what comes of it is in the log."""

@@ -139,6 +139,7 @@ class LogCapture:
                 invocation.instance_id,
                 category,
                 threading.current_thread().name,
+                os.getpid(),
             )
         )
 

@@ -71,14 +71,14 @@ def test_hidden_levels_are_not_made() -> None:
     host_log, records = log({"Function": "Error"})
     host_log.executing("F", "id")
     host_log.executed("F", "id", 1.0)
-    host_log.user(LogLine(time=1, level=WARNING, text="x", function="F"), 7)
+    host_log.user(LogLine(time=1, level=WARNING, text="x", function="F"))
     assert records == []
 
 
 def test_user_lines_keep_their_time_and_place() -> None:
     host_log, records = log()
-    host_log.user(LogLine(5, INFORMATION, "text", "F", "inv", "inst", "my.logger", "MainThread"), 7)
-    host_log.user(LogLine(6, INFORMATION, "printed while the app loads"), 7)
+    host_log.user(LogLine(5, INFORMATION, "text", "F", "inv", "inst", "my.logger", "MainThread", 7))
+    host_log.user(LogLine(6, INFORMATION, "printed while the app loads"))
     assert records[0] == Record(5, INFORMATION, "Function.F.User", "text", "F", "inv", "inst", 7, "MainThread")
     assert records[1].text == "printed while the app loads"
 
