@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
 
@@ -19,6 +20,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
+    logging.disable(logging.WARNING)
     with Oracle() as oracle:
         try:
             print(sweep(oracle, seed=seed, turns=arguments.turns, each_pair=20))

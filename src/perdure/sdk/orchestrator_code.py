@@ -39,10 +39,13 @@ class Prepared:
         "is_native",
         "name",
         "place",
+        "warned",
     )
 
     def __init__(self, code: OrchestratorCode, options: SdkOptions) -> None:
         self.function = code.function
+        #: warnings given already: once per orchestrator, not per instance
+        self.warned: set[str] = set()
         self.name = code.name
         plain = inspect.unwrap(self.function)
         self.is_coroutine = inspect.iscoroutinefunction(plain)

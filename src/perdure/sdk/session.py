@@ -211,7 +211,8 @@ class Session:
         self._end()
         if self.execution.unscheduled:
             lost = mistakes.never_yielded(self.execution.unscheduled, self.prepared.name)
-            if lost:
+            if lost and lost not in self.prepared.warned:
+                self.prepared.warned.add(lost)
                 logger.warning(lost)
         if value is None:
             self.outcome = CompleteOrchestration()

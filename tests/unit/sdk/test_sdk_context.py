@@ -720,6 +720,9 @@ def test_calls_that_were_never_yielded_are_named_in_a_warning(caplog: Any) -> No
     one.start()
     with caplog.at_level(logging.WARNING):
         one.step(completed(0))
+        one.turn = 0
+        one.start()
+        one.step(completed(0))
     (record,) = [r for r in caplog.records if "never yielded" in r.getMessage()]
     assert f"context.call_activity('Lost') at {line_of(orch, 1)}" in record.getMessage()
 
