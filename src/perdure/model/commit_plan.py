@@ -92,8 +92,7 @@ class TurnPlan(Struct, frozen=True):
     `done` tasks whose work rows go with this turn because their results are in it. `drop_history_below`: generations
     below it are deleted. `close_*` delete what design 4.3 says ends with the instance (or the generation), before the
     messages of this plan are written: `close_timers` these inbox rows, `close_all_timers` all with a due time,
-    `close_inbox` all without, `close_work` all activities that have no result yet. A finished instance that a turn
-    opens again has no `completed` any more.
+    `close_inbox` all without, `close_work` all activities that have no result yet.
     """
 
     n: int

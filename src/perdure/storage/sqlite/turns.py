@@ -52,7 +52,6 @@ def advance(writes: Writes, turns: Survivors) -> None:
             done.append((n, plan.generation, task))
         if _closes(plan):
             _close(writes, plan)
-        opens = standing.is_finished
         mode = _move(writes, plan, standing)
         lock = plan.lock_holder
         values = (
@@ -69,7 +68,7 @@ def advance(writes: Writes, turns: Survivors) -> None:
             mode,
             mode,
         )
-        if opens or _sets_more(plan):
+        if _sets_more(plan):
             full.append((*values, *_more_values(writes, plan, standing), n))
         else:
             short.append((*values, n))
@@ -118,13 +117,12 @@ def _more_values(writes: Writes, plan: TurnPlan, standing: Standing) -> tuple[An
         for bit, sets, statement in _PAYLOADS:
             if standing.payloads & bit and sets(plan):
                 writes.connection.execute(statement, (plan.n,))
-    n, completed, cell = plan.n, plan.completed, writes.cell
+    n, cell = plan.n, writes.cell
     return (
         plan.started,
         plan.started,
-        completed,
-        completed,
-        standing.is_finished,
+        plan.completed,
+        max(plan.completed, 0),
         plan.sets_output,
         cell(n, plan.output) if plan.sets_output else None,
         plan.sets_custom_status,

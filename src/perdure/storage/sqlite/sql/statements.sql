@@ -97,7 +97,7 @@ UPDATE instance SET turn = ?, generation = ?, status = ?, updated = ?, cursor = 
     ready = CASE WHEN ? < 2 THEN ? ELSE EXISTS (
         SELECT 1 FROM inbox w WHERE w.n = instance.n AND w.lane = 0 AND w.control >= ? - 2) END,
     started = iif(? = 0, started, ?),
-    completed = CASE WHEN ? <> 0 THEN ? WHEN ? THEN completed ELSE 0 END,
+    completed = iif(? = 0, completed, ?),
     output = iif(?, ?, output),
     custom_status = iif(?, ?, custom_status),
     state = iif(?, ?, state),
