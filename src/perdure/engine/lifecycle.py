@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -192,8 +192,11 @@ class Rewinding(Struct, frozen=True):
     messages: tuple[Message, ...]
 
 
-def rewind(state: RuntimeState, event: ExecutionRewound, history: list[list[HistoryEvent]]) -> Rewinding:
-    """How a failed instance goes on. `history` are the turns of its generation.
+def rewind(
+    state: RuntimeState, event: ExecutionRewound, history: list[list[HistoryEvent]], under_way: Collection[int] = ()
+) -> Rewinding:
+    """How a failed instance goes on. `history` are the turns of its generation, `under_way` tasks that still run or
+    whose results wait already.
 
     Voided are the failures since the last turn that decided anything: those that the code answered are part of its
     course. Voided activities run again, voided children are rewound; what else was open is set up again, because a
@@ -216,7 +219,7 @@ def rewind(state: RuntimeState, event: ExecutionRewound, history: list[list[Hist
         for child in tasks.children
         if child.event_id in voided
     ]
-    work = tuple(work_from(state, tasks, 0))
+    work = tuple(item for item in work_from(state, tasks, 0) if item.task not in under_way)
     return Rewinding(rewound, work, tuple(messages))
 
 

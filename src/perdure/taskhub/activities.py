@@ -303,6 +303,11 @@ class Activities:
 
         self._committer.give_back(given, returned)
 
+    def tasks_of(self, n: int, generation: int) -> set[int]:
+        """The activities of an instance that this host runs or is about to run."""
+        running = {key[2] for key in self._running if key[:2] == (n, generation)}
+        return running | {item.task for item in self._claimed if (item.n, item.generation) == (n, generation)}
+
     def cancel_all(self, n: int) -> None:
         """The instance was terminated: drop what has not begun, cancel coroutines that run."""
         self._claimed = [item for item in self._claimed if item.n != n]

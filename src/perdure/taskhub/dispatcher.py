@@ -151,6 +151,8 @@ class Dispatcher:
                 self._end(instance)
             elif instance.more_after:
                 self._registry.read_more(instance)
+            else:
+                self._registry.make_room()
             return
         instance.phase = Phase.QUEUED
         self._ready.append(instance)
@@ -503,7 +505,10 @@ class Dispatcher:
 
     def _rewind(self, instance: Instance, event: ExecutionRewound, time: int, rows: list[bytes]) -> None:
         history = [decode_history(row) for row in rows]
-        instance.rewinding = lifecycle.rewind(instance.state, event, history)
+        state = instance.state
+        under_way = {row.task for row in instance.inbox if row.generation == state.generation}
+        under_way |= self._activities.tasks_of(state.n, state.generation)
+        instance.rewinding = lifecycle.rewind(state, event, history, under_way)
         self._run(instance, time, [instance.rewinding.event], rows)
 
     # -- entities

@@ -340,10 +340,13 @@ class Registry:
     def _keep(self, instance: Instance) -> None:
         instance.used = self._clock.monotonic()
         self._warm[instance.state.n] = instance
-        if len(self._warm) > self._options.max_warm:
-            self._evict_some(len(self._warm) - self._options.max_warm)
+        self.make_room()
 
-    def _evict_some(self, count: int) -> None:
+    def make_room(self) -> None:
+        """Forget idle instances, least recently used first, while there are more than the limit."""
+        count = len(self._warm) - self._options.max_warm
+        if count <= 0:
+            return
         victims = []
         for instance in islice(self._warm.values(), count + _LOOK_AT):
             if instance.phase is Phase.IDLE and not instance.inbox and not instance.backlog:

@@ -132,3 +132,25 @@ def test_a_store_outage_makes_nobody_dead_and_nothing_run_twice():
     assert first.wait("c1").record.output == '"done"'
     assert (first.hub.token, second.hub.token) == tokens
     assert len(first.executor.ran) + len(second.executor.ran) == 3
+
+
+def _idle_calls(sleepers: int) -> tuple[int, int]:
+    """Store calls and clock steps in a quiet minute while this many instances wait for an event."""
+    bench = Bench({"Waiting": waiting}, max_warm=50)
+    for i in range(sleepers):
+        bench.call(StartInstance("Waiting", f"w{i}"))
+    bench.time.advance(30)
+    calls: list[str] = []
+    bench.store._fate = calls.append
+    bench.time.advance(0.0)
+    steps = bench.time.steps
+    bench.time.advance(60)
+    assert len(bench.hub.registry) <= 50
+    return len(calls), bench.time.steps - steps
+
+
+def test_what_sleeps_costs_no_calls_and_no_wake_ups():
+    few, many = _idle_calls(5), _idle_calls(2000)
+    # jitter of the scans may add one in a minute
+    assert abs(few[0] - many[0]) <= 4 and abs(few[1] - many[1]) <= 8
+    assert many[0] < 60 * 4

@@ -313,3 +313,40 @@ def test_a_mismatch_fails_the_instance_when_the_app_says_so():
     bench.executor.run_turn = mismatch
     bench.call(StartInstance("Chain", "c1"))
     assert "Orchestrator function 'Chain' failed: not the same" in (bench.wait("c1").record.output or "")
+
+
+def test_rewind_keeps_what_came_after_the_failure():
+    def script(step, events):
+        script.seen = {*script.seen, *(e.task_scheduled_id for e in events if isinstance(e, TaskCompleted))}
+        if step == 0:
+            return [ScheduleTask(0, "Fail"), ScheduleTask(1, "A"), ScheduleTask(2, "B")]
+        if any(isinstance(e, TaskFailed) for e in events):
+            return [CompleteOrchestration("boom", FailureDetails("E", "boom"))]
+        return [CompleteOrchestration('"ok"')] if script.seen >= {0, 1, 2} else []
+
+    script.seen = set()
+    failing = [True]
+
+    def fail(text):
+        if failing:
+            failing.clear()
+            raise ValueError("boom")
+        return
+
+    bench = Bench({"S": script})
+    bench.executor.activities["Fail"] = fail
+    bench.executor.hold |= {"A", "B"}
+    bench.call(StartInstance("S", "s1"))
+    assert bench.wait("s1").record.status.label == "Failed"
+    held = {request.name: (request, done) for request, done in bench.executor.held}
+    request, done = held["A"]
+    bench.clock.soon(lambda: done(bench.executor.outcome(request)))
+    bench.time.advance(0.5)
+    assert bench.call(RewindInstance("s1", "again")) == Done()
+    bench.time.advance(0.5)
+    assert bench.status("s1") == "Running"
+    request, done = held["B"]
+    bench.clock.soon(lambda: done(bench.executor.outcome(request)))
+    assert bench.wait("s1").record.output == '"ok"'
+    assert sorted(request.name for request in bench.executor.ran) == ["A", "B", "Fail", "Fail"]
+    assert not bench.database.tables.work
