@@ -10,7 +10,7 @@ import pytest
 from perdure.model.commit_plan import Message
 from perdure.model.history import EventRaised
 from perdure.storage.provider import StoreError
-from perdure.storage.sqlite import SqliteProvider, database, statements
+from perdure.storage.sqlite import SqliteProvider, checkpoints, database, statements
 from perdure.storage.sqlite.database import WriteLock
 from perdure.storage.sqlite.locks import FileLock
 from perdure.testing.provider_contract import ContractHost, turn, work
@@ -96,6 +96,19 @@ def test_a_full_disk_refuses_the_commit_and_nothing_is_lost(site: SqliteSite, fa
     assert isinstance(refused, StoreError) and not refused.lost
     assert host.find("a") == []
     assert host.ask("commit", batch).alive
+
+
+@pytest.mark.parametrize("error", ["database or disk is full", "disk I/O error"])
+def test_a_failed_checkpoint_does_not_touch_the_answer_of_a_commit(
+    site: SqliteSite, faults: Faults, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: str
+) -> None:
+    host = ContractHost(site)
+    monkeypatch.setattr(checkpoints, "PASSIVE", 1)
+    faults.arm("PRAGMA wal_checkpoint(PASSIVE)", error)
+    assert host.commit(creations=[host.new("a")]).alive
+    assert "a checkpoint of the store failed: " in caplog.text
+    assert host.commit(creations=[host.new("b")]).alive
+    assert len(host.find("a", "b")) == 2
 
 
 def test_a_culprit_fails_alone_and_the_others_of_its_transaction_go_through(site: SqliteSite) -> None:

@@ -32,6 +32,8 @@ class Checkpoints:
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Checkpoint now; the caller holds the write lock."""
+        # should it fail, the next commit does not try at once again
+        self._tried = self._changes
         _, pages, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if pages > 0 and self._changes > 0:
             self._pages_per_change = min(max(pages / self._changes, 0.01), 100.0)
@@ -39,11 +41,9 @@ class Checkpoints:
             connection.execute(f"PRAGMA busy_timeout = {_PAUSE}")
             _, pages, done = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        # else a reader keeps pages back, and as many more come before the next try
         if done == pages:
             self._changes = self._tried = 0
-        else:
-            # a reader keeps pages back: try again after as many more
-            self._tried = self._changes
 
     def reset(self) -> None:
         """A new connection counts from 0."""

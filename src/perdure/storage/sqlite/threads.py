@@ -96,6 +96,12 @@ class Writer(_StoreThread):
         self._broke = False
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._end()
+
+    def _serve(self) -> None:
         wait, going = 0.0, True
         looked = time.monotonic()
         while going:
@@ -111,7 +117,6 @@ class Writer(_StoreThread):
                 self._answer(self._group(group))
             if going and time.monotonic() - looked >= wait:
                 wait, looked = self._look(), time.monotonic()
-        self._end()
 
     def _group(self, tasks: list[Task]) -> list[tuple[Done, Any]]:
         """One transaction for all, else one for each."""
@@ -135,10 +140,17 @@ class Writer(_StoreThread):
                 if connection.in_transaction:
                     connection.execute(SQL.rollback)
                 raise
-            self._checkpoints.committed(connection)
+            self._checkpoint(connection)
             return answers
         finally:
             self._lock.release()
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """What is committed is committed, whatever becomes of the checkpoint: it is tried again later."""
+        try:
+            self._checkpoints.committed(connection)
+        except sqlite3.Error as problem:
+            _log.warning("a checkpoint of the store failed: %s", self._failed(problem))
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
