@@ -54,13 +54,16 @@ class Bench:
         self.runs = 0
 
     def processes(self) -> list[int]:
-        """Host and workers: every process of the host's session."""
+        """The host and its descendants: workers live in process groups of their own."""
         assert self.host.process is not None
-        found = []
+        children: dict[int, list[int]] = {}
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
-                if os.getsid(int(entry.name)) == self.host.process.pid:
-                    found.append(int(entry.name))
+                parent = int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+        found = [self.host.process.pid]
+        for pid in found:
+            found.extend(children.get(pid, ()))
         return found
 
     def cpu(self) -> float:
