@@ -145,6 +145,7 @@ class ManagementApi:
                 name,
                 instance_id or None,
                 text,
+                parameters.text("version"),
                 idempotency_key=key,
                 trace=request.headers.get("traceparent"),
             ),

@@ -155,7 +155,7 @@ _LOGGING = (
 
 _DURABLE = (
     Setting("hubName", TEXT, "WEBSITE_SITE_NAME, else TestHubName", _YES, "name of the task hub"),
-    Setting("defaultVersion", TEXT, "", _NO, _LATER, "default_version"),
+    Setting("defaultVersion", TEXT, "", _YES, "version of new orchestrations", "default_version"),
     Setting(
         "versionMatchStrategy",
         choice("None", "Strict", "CurrentOrOlder"),
@@ -185,14 +185,14 @@ _DURABLE = (
         "maxConcurrentEntityFunctions",
         whole(1),
         None,
-        _YES,
-        "entity batches that run at once; unset: they count as orchestrators",
+        _NO,
+        "not built yet: entities count as orchestrators",
         "max_concurrent_entities",
     ),
     Setting(
         "maxEntityOperationBatchSize", whole(1), 5000, _YES, "operations given to an entity at once", "max_entity_batch"
     ),
-    Setting("maxOrchestrationActions", whole(1), 100000, _YES, "actions of one turn", "max_orchestration_actions"),
+    Setting("maxOrchestrationActions", whole(1), 100000, _NO, _LATER, "max_orchestration_actions"),
     Setting("extendedSessionsEnabled", BOOLEAN, False, _NO, "sessions are always hot; see maxSessions"),
     Setting("extendedSessionIdleTimeoutInSeconds", INTEGER, 30, _NO, "see sessionIdle"),
     Setting(
@@ -217,8 +217,8 @@ _DURABLE = (
         "throwStatusExceptionsOnRaiseEvent",
         BOOLEAN,
         True,
-        _YES,
-        "raising an event to an unknown or finished instance is an error",
+        _NO,
+        "not built yet: it is always an error",
         "throw_on_raise_event",
     ),
     Setting("useAppLease", BOOLEAN, True, _NO, _NO_LEASE),
@@ -366,9 +366,7 @@ _OWN = (
     ),
     Setting("maxSessions", whole(0), 10000, _YES, "hot sessions of a host; 0 replays on every turn", "max_sessions"),
     Setting("sessionIdle", DURATION, 300.0, _YES, "a session unused this long is dropped", "session_idle"),
-    Setting(
-        "keepGenerations", whole(0), 0, _YES, "finished generations whose history stays readable", "keep_generations"
-    ),
+    Setting("keepGenerations", whole(0), 0, _NO, _LATER, "keep_generations"),
     Setting("hostTtl", DURATION, 9.0, _YES, "a host whose beat stands still this long is declared dead", "host_ttl"),
     Setting("shutdownTimeout", DURATION, 10.0, _YES, "grace for running functions at shutdown", "shutdown_timeout"),
     Setting(

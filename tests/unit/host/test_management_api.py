@@ -109,7 +109,8 @@ def test_start_without_body_and_id(api: tuple[FakeHub, httpx.Client]) -> None:
     hub, client = api
     hub.answers[StartInstance] = Started("generated")
     assert client.post(f"{HOOK}/ORCHESTRATORS/Hello").json()["id"] == "generated"
-    assert hub.operations == [StartInstance("Hello")]
+    assert client.post(f"{HOOK}/orchestrators/Hello?version=2.1").status_code == 202
+    assert hub.operations == [StartInstance("Hello"), StartInstance("Hello", version="2.1")]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1,]", b"nul", b'"\xff"', b"{} {}", b"NaN", b"[" * 100_000])
