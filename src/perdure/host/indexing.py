@@ -122,7 +122,11 @@ def _load_script(app: LoadedApp, root: str, script: str) -> None:
             )
         )
         return
-    register = next(iter(found.values()))
+    load_register(app, next(iter(found.values())), root, script)
+
+
+def load_register(app: LoadedApp, register: Any, root: str = "", script: str = "") -> None:
+    """List the functions of a function app object (`FunctionApp`, `DFApp`)."""
     builders = list(getattr(register, "_function_builders", []))
     # the library warns of apps without HTTP functions, which durable apps may well be
     disabled = logging.root.manager.disable
