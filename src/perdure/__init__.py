@@ -17,6 +17,7 @@ TYPE_CHECKING = False  # `typing` costs more than all the rest of this module
 if TYPE_CHECKING:
     from typing import Any
 
+    from perdure.outside.client import client
     from perdure.sdk.app import Blueprint, DFApp
     from perdure.sdk.client import DurableFunctionsClient, DurableOrchestrationClient, SyncDurableFunctionsClient
     from perdure.sdk.client_core import HttpManagementPayload
@@ -69,6 +70,7 @@ __all__ = [
     "SyncDurableFunctionsClient",
     "TokenSource",
     "__version__",
+    "client",
 ]
 
 _PUBLIC = frozenset(TOP_LEVEL_1X + TOP_LEVEL_2)
@@ -78,6 +80,8 @@ def __getattr__(name: str) -> Any:
     """Public names are loaded when first used: the command line and the host start without them."""
     if name in _PUBLIC:
         value = azure_names.resolve(name)
+    elif name == "client":
+        value = import_module("perdure.outside.client").client
     elif name == "testing":
         value = import_module("perdure.testing")
     elif name in ("models", "constants", "decorators", "entity", "orchestrator", "openai_agents"):

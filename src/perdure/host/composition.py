@@ -12,6 +12,7 @@ from perdure.host.errors import StartError
 from perdure.host.function_list import FunctionList
 from perdure.host.links import binding_settings, client_binding, webhook_base
 from perdure.host.logs import LevelFilter
+from perdure.host.store_url import StoreUrl
 from perdure.host.worker_link import SupervisorOptions
 from perdure.host.worker_settings import WorkerSettings
 from perdure.model.operations import ExistingPolicy
@@ -29,6 +30,17 @@ class OpenStore(Protocol):
     def shutdown(self) -> None: ...
 
 
+class StoreTerms(Protocol):
+    """What of a configuration says which store to open, and how."""
+
+    @property
+    def store(self) -> StoreUrl: ...
+    @property
+    def hub_name(self) -> str: ...
+    @property
+    def large_payload_bytes(self) -> int: ...
+
+
 class _Opened:
     def __init__(self, provider: Provider, shutdown: Callable[[], None]) -> None:
         self.provider = provider
@@ -36,7 +48,7 @@ class _Opened:
 
 
 def open_store(
-    config: HostConfig, clock: Clock, loop: asyncio.AbstractEventLoop, changed: Callable[[list[int]], None]
+    config: StoreTerms, clock: Clock, loop: asyncio.AbstractEventLoop, changed: Callable[[list[int]], None]
 ) -> OpenStore:
     """Open the configured store. Raises `StartError` when it cannot be used."""
     store = config.store
@@ -80,12 +92,15 @@ def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerpr
         max_entity_batch=config.max_entity_batch,
         host_ttl=config.host_ttl,
         max_worker_deaths=config.max_worker_deaths,
-        existing_policy=(
-            ExistingPolicy.REPLACE_ANY if config.overridable_states == "AnyState" else ExistingPolicy.FAIL_IF_RUNNING
-        ),
+        existing_policy=policy(config),
         fail_on_mismatch=config.on_mismatch == "fail",
         cancel_activities_on_terminate=config.cancel_on_terminate,
     )
+
+
+def policy(config: HostConfig) -> ExistingPolicy:
+    """What a start does with an id that is in use, unless it says so itself."""
+    return ExistingPolicy.REPLACE_ANY if config.overridable_states == "AnyState" else ExistingPolicy.FAIL_IF_RUNNING
 
 
 def supervisor_options(config: HostConfig, environment: dict[str, str], code: str) -> SupervisorOptions:

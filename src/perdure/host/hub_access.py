@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from perdure.host.loop import answer_of
 from perdure.host.messages import ClientCall
@@ -12,16 +14,24 @@ from perdure.taskhub.client import HubClient
 Answer = Callable[[OperationAnswer], None]
 
 
+class OtherHubs(Protocol):
+    """The other hubs of the store."""
+
+    async def ask(self, operation: Operation, name: str) -> OperationAnswer: ...
+
+
 class HubAccess:
-    """The hubs that a host can ask: its own, once it is open."""
+    """The hubs that a host can ask: its own, once it is open, and others of the same store."""
 
     def __init__(self, own_name: str) -> None:
         self._own_name = own_name
         self._client: HubClient | None = None
+        self._others: OtherHubs | None = None
+        self._asking: set[asyncio.Task[None]] = set()
 
-    def open(self, client: HubClient) -> None:
-        """Operations reach the app's own hub from now on."""
-        self._client = client
+    def open(self, client: HubClient, others: OtherHubs | None = None) -> None:
+        """Operations reach the app's own hub from now on, and the `others`."""
+        self._client, self._others = client, others
 
     async def ask(self, operation: Operation, task_hub: str = "") -> OperationAnswer:
         """Ask the hub of that name, "" for the app's own."""
@@ -32,13 +42,25 @@ class HubAccess:
         if self._client is None:
             done(Refused(RefusalCode.UNAVAILABLE, "The host is starting."))
         elif task_hub and task_hub.lower() != self._own_name.lower():
-            text = (
-                f"Task hub '{task_hub}' is not the one of this app ('{self._own_name}'); addressing another hub is "
-                "not built yet."
-            )
-            done(Refused(RefusalCode.NOT_BUILT, text))
+            self._ask_other(self._others, operation, task_hub, done)
         else:
             self._client.call(operation, done)
+
+    def _ask_other(self, others: OtherHubs | None, operation: Operation, task_hub: str, done: Answer) -> None:
+        if others is None:
+            text = (
+                f"Task hub '{task_hub}' is not the one of this app ('{self._own_name}'), and its store keeps the "
+                "state of one hub only."
+            )
+            done(Refused(RefusalCode.NOT_FOUND, text))
+            return
+
+        async def ask() -> None:
+            done(await others.ask(operation, task_hub))
+
+        task = asyncio.ensure_future(ask())
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     def from_worker(self, call: ClientCall, reply: Answer) -> None:
         """A durable client in a worker asks."""

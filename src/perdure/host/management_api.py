@@ -18,6 +18,7 @@ from perdure.host.api_errors import (
 from perdure.host.entity_api import EntityApi
 from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
 from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
+from perdure.host.operations_api import carry_out
 from perdure.host.query_values import BadParameter, Parameters, status_in_any_case
 from perdure.model.history_view import status_json
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
@@ -93,6 +94,8 @@ class ManagementApi:
                     return await self._control(request, parameters, hub, instance_id, operation.lower())
                 case ["POST", "instances", instance_id, operation, event] if operation.lower() == "raiseevent":
                     return await self._raise_event(request, hub, instance_id, event)
+                case ["POST", "operations"]:
+                    return await carry_out(request, self._ask, hub)
                 case [method, "entities", *rest] if len(rest) <= 2:
                     return await self._entities(request, parameters, hub, method, rest)
                 case [_, "makeprimary"]:

@@ -18,6 +18,7 @@ from msgspec import structs
 from perdure import portable
 from perdure.host.admin_api import AdminApi
 from perdure.host.app_loading import AppReload, LoadedApp, tell_notes
+from perdure.host.client_hubs import ClientHubs, other_hubs
 from perdure.host.composition import OpenStore, hub_options, open_store, supervisor_options
 from perdure.host.config import HostConfig
 from perdure.host.console import Console
@@ -74,6 +75,7 @@ class Host:
         self._workers: asyncio.Future[AppIndexed] | None = None
         self._store: OpenStore | None = None
         self._hub: TaskHub | None = None
+        self._other_hubs: ClientHubs | None = None
         self._server: HttpServer | None = None
         self._timers: Timers | None = None
         self._reload: AppReload | None = None
@@ -150,7 +152,8 @@ class Host:
             hub_options(self._config, loaded.functions, self.host_id, loaded.fingerprint),
             HostTelemetry(self._log, self.host_id),
         )
-        self._access.open(HubClient(self._hub))
+        self._other_hubs = other_hubs(self._config)
+        self._access.open(HubClient(self._hub), self._other_hubs)
         await _called(self._hub.start)
 
     def _take(self, loaded: LoadedApp) -> None:
@@ -284,6 +287,8 @@ class Host:
         await self._supervisor.stop(max(0.0, deadline - self._loop.time()))
         await _within(asyncio.ensure_future(_called(self._hub.stop)), _CLOSING)
         await self._server.stop(1.0)
+        if self._other_hubs is not None:
+            await _within(asyncio.ensure_future(self._other_hubs.close()), _CLOSING)
         await self._loop.run_in_executor(None, self._store.shutdown)
         self.state = "Stopped"
 

@@ -10,7 +10,7 @@ import msgspec
 
 from perdure.model.operations import Listed, Operation, OperationAnswer
 from perdure.sdk.client_requests import Request, as_response
-from perdure.sdk.client_transport import client_options, transport
+from perdure.sdk.client_transport import ClientTransport, client_options, transport
 from perdure.sdk.http_calls import delete_async_request, get_async_request, post_async_request, request_sync
 from perdure.sdk.management_urls import DurableOrchestrationBindings, links
 
@@ -49,6 +49,12 @@ class ClientCore:
         self._post_async_request = post_async_request
         self._get_async_request = get_async_request
         self._delete_async_request = delete_async_request
+
+    #: the way to the hub of a client that has one of its own, see `perdure.client`
+    _own_transport: ClientTransport | None = None
+
+    def _carrier(self) -> ClientTransport | None:
+        return self._own_transport or transport()
 
     @property
     def _base(self) -> str | None:
@@ -103,7 +109,7 @@ class ClientCore:
         )
 
     async def _send(self, request: Request) -> Any:
-        carrier = transport()
+        carrier = self._carrier()
         if carrier is not None and not self._is_replaced():
             answer = await carrier.call(request.operation, request.task_hub)
             status, body = as_response(answer, request.view)
@@ -113,7 +119,7 @@ class ClientCore:
 
     async def _send_list(self, request: Request) -> list[Any]:
         """All pages of a listing, one after the other."""
-        if transport() is None or self._is_replaced():
+        if self._carrier() is None or self._is_replaced():
             first: list[Any] = await self._send(request)
             return first
         found: list[Any] = []
@@ -142,7 +148,7 @@ class ClientCore:
 
     async def _ask(self, operation: Operation) -> OperationAnswer:
         """The hub's answer to an operation that has no form of SDK 1.x."""
-        carrier = transport()
+        carrier = self._carrier()
         if carrier is None:
             raise NoTaskHub(f"{type(operation).__name__} needs a client inside a function that perdure runs")
         return await carrier.call(operation)
@@ -152,7 +158,7 @@ class BlockingCore(ClientCore):
     """Sends without an event loop: every coroutine of a client then runs to its end at once."""
 
     async def _send(self, request: Request) -> Any:
-        carrier = transport()
+        carrier = self._carrier()
         if carrier is not None:
             status, body = as_response(carrier.call_sync(request.operation, request.task_hub), request.view)
         else:
@@ -160,7 +166,7 @@ class BlockingCore(ClientCore):
         return request.read(status, body)
 
     async def _ask(self, operation: Operation) -> OperationAnswer:
-        carrier = transport()
+        carrier = self._carrier()
         if carrier is None:
             raise NoTaskHub(f"{type(operation).__name__} needs a client inside a function that perdure runs")
         return carrier.call_sync(operation)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
+from perdure.engine.catalog import Catalog
 from perdure.engine.decide import entity_message, entity_name
 from perdure.engine.lifecycle import open_tasks, unlocks
 from perdure.model.codec import decode_history
@@ -59,9 +60,58 @@ from perdure.model.operations import (
     TerminateInstance,
 )
 from perdure.storage.provider import StoreError
-from perdure.taskhub.core import TaskHub
+from perdure.taskhub.committer import Committer
+from perdure.taskhub.instance import Instance
+from perdure.taskhub.interfaces import Clock, Store, Wakes
+from perdure.taskhub.options import HubOptions
 
 Answer = Callable[[OperationAnswer], None]
+
+
+class Functions(Protocol):
+    """What the client needs of the part that decides: the known functions, numbers for new instances."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def on_left_behind(self) -> Callable[[int], None]: ...
+    def next_number(self) -> int: ...
+    def use_numbers(self, count: int) -> None: ...
+    def new_number(self) -> int: ...
+
+
+class Instances(Protocol):
+    """What the client needs of the instances in memory."""
+
+    def has_room(self) -> bool: ...
+    def created(self, new: NewInstance) -> None: ...
+    def message_committed(self, message: Message, verdict: MessageVerdict) -> None: ...
+    def get(self, n: int) -> Instance | None: ...
+    def abandon(self, instance: Instance) -> None: ...
+
+
+class Hub(Protocol):
+    """The hub that a client works on: that of a host (`TaskHub`), or one that runs nothing (`ClientHub`)."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def wakes(self) -> Wakes: ...
+    @property
+    def options(self) -> HubOptions: ...
+    @property
+    def committer(self) -> Committer: ...
+    @property
+    def dispatcher(self) -> Functions: ...
+    @property
+    def registry(self) -> Instances: ...
+    @property
+    def token(self) -> int: ...
+    @property
+    def accepting(self) -> bool: ...
+
 
 _PURGE_PAGE = 200
 #: how soon an instance that was busy is purged again
@@ -72,7 +122,7 @@ _BAD_ID = frozenset("/\\#?")
 class HubClient:
     """The operations on one hub, over its core."""
 
-    def __init__(self, hub: TaskHub) -> None:
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._finds: dict[str, list[Callable[[InstanceRecord | StoreError | None], None]]] = {}
 
@@ -447,7 +497,7 @@ class HubClient:
         self._hub.store.query(filter, _PURGE_PAGE, None, page_read)
 
 
-def _new_id(hub: TaskHub) -> str:
+def _new_id(hub: Hub) -> str:
     """A generated instance id: 32 lower-case hex digits (sdk-api.md 5.3)."""
     high, low = (int(hub.clock.random() * 2**52) << 12 | int(hub.clock.random() * 2**12) for _ in range(2))
     return f"{high:016x}{low:016x}"
