@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
             print(f"Python 3.{minor}: not on this machine", flush=True)
             continue
         print(f"Python 3.{minor}: {python}", flush=True)
-        tests = [environment(minor, python), "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        tests = [environment(minor, python), "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", *arguments]
         if subprocess.run(tests, cwd=ROOT).returncode != 0:
             failed.append(f"3.{minor}")
     if failed:
