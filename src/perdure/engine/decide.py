@@ -59,12 +59,15 @@ WORK_PER_TURN = 500
 
 class Room(Struct, frozen=True):
     """What the deciding host brings: its token, how many of the new activities it can start at once, the first of the
-    instance numbers that it may give away, and whether it takes the children itself."""
+    instance numbers that it may give away, and whether it takes the children itself; how many finished generations
+    keep their history, and how many actions a turn may decide."""
 
     token: int
     slots: int
     number: int = 0
     owns_more: bool = True
+    keep_generations: int = 0
+    max_actions: int = 100_000
 
 
 class Intake(Struct, frozen=True):
@@ -328,7 +331,7 @@ def decide(
     `timers` the open timers of the instance: task id to inbox row.
     """
     draft = _Draft(state, time, [OrchestratorStarted(time), *intake.events], timers, room, catalog)
-    for action in outcome.actions:
+    for action in outcome.actions if len(outcome.actions) <= room.max_actions else [_too_many(state, room)]:
         _RULES[type(action)](draft, action)
     finish = draft.finish
     if finish is None:
@@ -338,6 +341,15 @@ def decide(
     if isinstance(finish, ContinueAsNewWith):
         return _continue_as_new(draft, intake, outcome, finish)
     return _complete(draft, intake, outcome, finish)
+
+
+def _too_many(state: RuntimeState, room: Room) -> CompleteOrchestration:
+    text = (
+        f"Maximum amount of orchestration actions ({room.max_actions}) has been reached. "
+        "This value can be configured in host.json file as MaxOrchestrationActions."
+    )
+    reason = f"Orchestrator function '{state.name}' failed: {text}"
+    return CompleteOrchestration(reason, FailureDetails("TooManyActions", text))
 
 
 def _plan(draft: _Draft, intake: Intake, status: RuntimeStatus, **more: Any) -> TurnPlan:
@@ -357,7 +369,7 @@ def _plan(draft: _Draft, intake: Intake, status: RuntimeStatus, **more: Any) -> 
         messages=tuple(draft.messages),
         work=tuple(draft.work),
         creations=tuple(draft.creations),
-        drop_history_below=0 if state.first_turn else state.generation,
+        drop_history_below=0 if state.first_turn else max(0, state.generation - draft.room.keep_generations),
         **more,
     )
 

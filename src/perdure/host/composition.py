@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from typing import Protocol
 
+from perdure.engine.versions import VersionRule
 from perdure.host.config import HostConfig
 from perdure.host.errors import StartError
 from perdure.host.function_list import FunctionList
@@ -19,6 +20,9 @@ from perdure.model.operations import ExistingPolicy
 from perdure.storage.provider import Provider
 from perdure.taskhub.interfaces import Clock
 from perdure.taskhub.options import HubOptions
+
+#: instances kept in memory however few sessions there are
+_LEAST_WARM = 1000
 
 
 class OpenStore(Protocol):
@@ -87,6 +91,13 @@ def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerpr
         names=listed.durable_names(),
         fingerprint=fingerprint,
         default_version=config.default_version,
+        versions=VersionRule(
+            config.default_version, config.version_match_strategy, config.version_failure_strategy == "Fail"
+        ),
+        max_actions=config.max_orchestration_actions,
+        keep_generations=config.keep_generations,
+        max_warm=max(config.max_sessions, _LEAST_WARM),
+        warm_idle=config.session_idle,
         max_turns=config.max_concurrent_orchestrators,
         max_activities=config.max_concurrent_activities,
         max_entity_batch=config.max_entity_batch,

@@ -160,11 +160,18 @@ _DURABLE = (
         "versionMatchStrategy",
         choice("None", "Strict", "CurrentOrOlder"),
         "CurrentOrOlder",
-        _NO,
-        _LATER,
+        _YES,
+        "which versions this host runs, compared with defaultVersion",
         "version_match_strategy",
     ),
-    Setting("versionFailureStrategy", choice("Reject", "Fail"), "Reject", _NO, _LATER, "version_failure_strategy"),
+    Setting(
+        "versionFailureStrategy",
+        choice("Reject", "Fail"),
+        "Reject",
+        _YES,
+        "leave another version to other hosts, or fail it",
+        "version_failure_strategy",
+    ),
     Setting(
         "maxConcurrentActivityFunctions",
         whole(1),
@@ -192,7 +199,14 @@ _DURABLE = (
     Setting(
         "maxEntityOperationBatchSize", whole(1), 5000, _YES, "operations given to an entity at once", "max_entity_batch"
     ),
-    Setting("maxOrchestrationActions", whole(1), 100000, _NO, _LATER, "max_orchestration_actions"),
+    Setting(
+        "maxOrchestrationActions",
+        whole(1),
+        100000,
+        _YES,
+        "actions that one turn may decide",
+        "max_orchestration_actions",
+    ),
     Setting("extendedSessionsEnabled", BOOLEAN, False, _NO, "sessions are always hot; see maxSessions"),
     Setting("extendedSessionIdleTimeoutInSeconds", INTEGER, 30, _NO, "see sessionIdle"),
     Setting(
@@ -366,7 +380,7 @@ _OWN = (
     ),
     Setting("maxSessions", whole(0), 10000, _YES, "hot sessions of a host; 0 replays on every turn", "max_sessions"),
     Setting("sessionIdle", DURATION, 300.0, _YES, "a session unused this long is dropped", "session_idle"),
-    Setting("keepGenerations", whole(0), 0, _NO, _LATER, "keep_generations"),
+    Setting("keepGenerations", whole(0), 0, _YES, "finished generations whose history stays", "keep_generations"),
     Setting("hostTtl", DURATION, 9.0, _YES, "a host whose beat stands still this long is declared dead", "host_ttl"),
     Setting("shutdownTimeout", DURATION, 10.0, _YES, "grace for running functions at shutdown", "shutdown_timeout"),
     Setting(
@@ -385,7 +399,7 @@ _OWN = (
         "above it a payload is stored compressed, apart",
         "large_payload_bytes",
     ),
-    Setting("httpAllow", TEXTS, ("*",), _NO, _LATER, "http_allow"),
+    Setting("httpAllow", TEXTS, ("*",), _YES, "where durable HTTP may go", "http_allow"),
     Setting(
         "cancelActivitiesOnTerminate",
         BOOLEAN,

@@ -326,7 +326,15 @@ class Dispatcher:
             self._lost(instance, outcome)
 
     def _room(self) -> Room:
-        return Room(self._token, self._activities.room(), self.next_number(), self._registry.has_room())
+        options = self._options
+        return Room(
+            self._token,
+            self._activities.room(),
+            self.next_number(),
+            self._registry.has_room(),
+            options.keep_generations,
+            options.max_actions,
+        )
 
     def _commit(self, instance: Instance, decision: Decision) -> None:
         instance.phase = Phase.COMMITTING

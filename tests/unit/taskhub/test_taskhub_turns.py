@@ -350,3 +350,43 @@ def test_rewind_keeps_what_came_after_the_failure():
     assert bench.wait("s1").record.output == '"ok"'
     assert sorted(request.name for request in bench.executor.ran) == ["A", "B", "Fail", "Fail"]
     assert not bench.database.tables.work
+
+
+def test_a_turn_that_decides_too_much_fails_with_the_documented_text():
+    bench = Bench({"S": lambda step, events: [ScheduleTask(i, "A") for i in range(11)]}, max_actions=10)
+    bench.call(StartInstance("S", "s1"))
+    assert "Maximum amount of orchestration actions (10) has been reached." in (bench.wait("s1").record.output or "")
+    assert not bench.executor.ran
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0, 1), (2, 3)])
+def test_generations_that_are_over_keep_their_history_as_configured(keep, left):
+    def script(step, events):
+        script.count += 1
+        return [ContinueAsNewWith(str(script.count))] if script.count < 6 else []
+
+    script.count = 0
+    bench = Bench({"S": script}, keep_generations=keep)
+    bench.call(StartInstance("S", "s1"))
+    bench.time.advance(1)
+    (n,) = bench.database.tables.history
+    assert len({generation for generation, _ in bench.database.tables.history[n]}) == left
+
+
+def test_an_instance_of_a_newer_version_is_left_to_others():
+    from perdure.engine.versions import VersionRule
+
+    bench = Bench({"Chain": chain}, versions=VersionRule("1.0"))
+    bench.call(StartInstance("Chain", "c1", version="2.0"))
+    bench.time.advance(5)
+    assert bench.status("c1") == "Pending" and not bench.executor.turns
+    other = Bench({"Chain": chain}, bench.database, versions=VersionRule("2.0"))
+    assert other.wait("c1").record.output == '"done"'
+
+
+def test_an_instance_of_a_newer_version_fails_when_the_app_says_so():
+    from perdure.engine.versions import VersionRule
+
+    bench = Bench({"Chain": chain}, versions=VersionRule("1.0", "Strict", True))
+    bench.call(StartInstance("Chain", "c1", version="0.9"))
+    assert "versionMatchStrategy is Strict" in (bench.wait("c1").record.output or "")
