@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import perdure
-from perdure.model.actions import Action, CompleteOrchestration
+from perdure.model.actions import Action, CompleteOrchestration, ContinueAsNewWith
 from perdure.model.execution import TurnRequest
 from perdure.model.failure import FailureDetails, describe
 from perdure.model.history import ExecutionStarted, HistoryEvent
@@ -126,7 +126,8 @@ class Session:
                 )
         except (TypeError, ValueError) as error:
             self._fail(error)
-            execution.actions[:] = [a for a in execution.actions if type(a) is not CompleteOrchestration]
+            ends = (CompleteOrchestration, ContinueAsNewWith)
+            execution.actions[:] = [action for action in execution.actions if type(action) not in ends]
             execution.actions.append(self.outcome)  # type: ignore[arg-type]
             return False, None
         return True, text

@@ -10,6 +10,7 @@ from typing import Any
 from perdure.model.actions import (
     CallEntity,
     CarriedEvent,
+    CompleteOrchestration,
     ContinueAsNewWith,
     CreateSubOrchestration,
     CreateTimer,
@@ -181,6 +182,16 @@ def test_a_status_over_the_limit_fails_the_orchestration() -> None:
         yield context.call_activity("a")
 
     assert len(Instance(fits).start()) == 1
+
+
+def test_a_status_over_the_limit_ends_an_orchestration_that_continues_as_new() -> None:
+    def orch(context: Any) -> Any:
+        context.set_custom_status("x" * 9000)
+        context.continue_as_new(1)
+
+    actions = Instance(orch).start()
+    assert [type(action) for action in actions] == [CompleteOrchestration]
+    assert "must not exceed 16 KB" in failure(actions)
 
 
 def test_a_status_that_is_no_json_fails_the_orchestration_with_its_path() -> None:
