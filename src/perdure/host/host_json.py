@@ -80,12 +80,11 @@ def read_settings(
     for row in SETTINGS:
         raw = lookup(document, row.key)
         origin = next((name for key, name in overrides.items() if key == row.key.lower()), "host.json")
+        if raw is not None and row.effect is Effect.REFUSED:
+            raise StartError(f"{origin}: '{row.key}' cannot be used: {row.note}.")
+        if row.effect is Effect.ACCEPTED and not row.key.startswith(_CHECKED):
+            raw = None  # what nobody reads must not keep an app from starting
         if raw is not None:
-            if row.effect is Effect.REFUSED:
-                raise StartError(f"{origin}: '{row.key}' cannot be used: {row.note}.")
-            if row.effect is Effect.ACCEPTED and not row.key.startswith(_CHECKED):
-                # what nobody reads must not keep an app from starting
-                continue
             value = _typed(row, raw, origin)
             origins[row.key] = origin
             _remark(row, raw, value, notes)

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from perdure.engine.versions import VersionRule
+from perdure.host.composition import hub_options, worker_settings
 from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
+from perdure.host.function_list import list_functions
 from perdure.host.settings_table import SETTINGS, Effect
 
 
@@ -281,3 +284,29 @@ def test_every_honoured_setting_has_a_field() -> None:
     assert without == elsewhere
     fields = {row.field for row in SETTINGS if row.field}
     assert fields <= set(HostConfig.__struct_fields__)
+
+
+@pytest.mark.parametrize("row", [row for row in SETTINGS if row.field], ids=lambda row: row.key)
+def test_a_setting_that_is_written_has_its_field(tmp_path: Path, row: Any) -> None:
+    document: dict[str, Any] = {"version": "2.0"}
+    *path, last = row.key.split(".")
+    section = document
+    for name in path:
+        section = section.setdefault(name, {})
+    if row.key != "version":
+        section[last] = "surely no value of it" if row.effect is Effect.ACCEPTED else "1"
+    try:
+        config = load(tmp_path, document)
+    except StartError as error:
+        assert row.key in str(error) or "storageProvider" in row.key  # not the kind of value: said by name
+    else:
+        assert hasattr(config, row.field)
+
+
+def test_versions_and_allowed_addresses_reach_those_who_use_them(tmp_path: Path) -> None:
+    strategies = {"defaultVersion": "2.0", "versionMatchStrategy": "Strict", "versionFailureStrategy": "Fail"}
+    extensions = {"durableTask": strategies, "perdure": {"httpAllow": ["*.example.com"]}}
+    config = load(tmp_path, {"extensions": extensions})
+    options = hub_options(config, list_functions([], config), "host", "")
+    assert options.versions == VersionRule("2.0", "Strict", fail=True)
+    assert worker_settings(config, "").http_allow == ("*.example.com",)
