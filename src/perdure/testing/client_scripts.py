@@ -43,16 +43,19 @@ class Violation(AssertionError):
 
 
 def start(name: str, instance_id: str, value: Any) -> Asking:
-    """Start under an id that is free until acknowledged. An id in use after an unanswered start is that start."""
+    """Start under an id that is free until acknowledged. An id in use after an unanswered start is that start.
+
+    Returns whether every start was answered; one that was not may still come, and find the id free after a purge.
+    """
     unsure = False
     operation = StartInstance(name, instance_id, json.dumps(value), policy=ExistingPolicy.FAIL_IF_EXISTS)
     while True:
         answer = yield operation
         if isinstance(answer, Started):
-            return
+            return not unsure
         if isinstance(answer, Refused) and answer.code is RefusalCode.EXISTS:
             if unsure:
-                return
+                return False
             raise Violation("acknowledged means durable", f"the new id {instance_id} was refused: {answer.text}")
         if isinstance(answer, Refused) and answer.code is not RefusalCode.UNAVAILABLE:
             raise Violation("right answer", f"start of {name}: {answer}")

@@ -170,13 +170,14 @@ def locks_client(name: str, random: Random, sender: Sender) -> Client:
     yield from start("Opening", f"{name}-opening", [names, 10])
     yield from completed(f"{name}-opening", True, random)
     holders = [f"{name}-holder-{number}" for number in range(2)]
+    settled = True
     for one in holders:
-        yield from start("Holder", one, names)
+        settled = (yield from start("Holder", one, names)) and settled
         yield random.uniform(0, 5)
     random.shuffle(holders)
     for one in holders:
         ends: list[Operation] = [TerminateInstance(one, "enough"), PurgeInstance(one)]
-        end = random.choice(ends)
+        end = random.choice(ends) if settled else ends[0]
         while isinstance((yield end), Refused):
             yield 1.0
         yield from repeat(TerminateInstance(one, "enough"), (RefusalCode.GONE, RefusalCode.NOT_FOUND))

@@ -288,8 +288,10 @@ def terminate_client(name: str, random: Random, sender: Sender) -> Client:
 
 def purge_client(name: str, random: Random, sender: Sender) -> Client:
     """A purged instance is gone, and its id is free."""
-    yield from start("Chain", name, 5)
+    settled = yield from start("Chain", name, 5)
     yield from completed(name, 148, random)
+    if not settled:
+        return
     answer = yield PurgeInstance(name)
     if answer is None or isinstance(answer, Refused):
         return  # it may still come, and then meet whatever has the id
