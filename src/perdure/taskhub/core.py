@@ -92,7 +92,15 @@ class TaskHub:
         self.start(lambda: None)
 
     def _alone(self, alone: bool) -> None:
-        self.activities.alone = self.registry.alone = alone
+        self.activities.alone = alone
+        if not alone:
+            self.registry.alone = False
+        elif not self.registry.alone:
+            # the others are gone, what they sent last may still have to be fetched
+            self.registry.look(self._nobody_else)
+
+    def _nobody_else(self) -> None:
+        self.registry.alone = self.activities.alone
 
     def woken(self, n: int = 0) -> None:
         """Another host says that something waits here: a message for instance `n`, or (0) anything."""
