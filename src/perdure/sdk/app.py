@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from azure.functions import AuthLevel, BindingApi, FunctionRegister, TriggerApi
+from azure.functions.decorators.function_app import FunctionBuilder
 
+from perdure.sdk import determinism, mistakes
 from perdure.sdk.bindings import ActivityTrigger, DurableClient, EntityTrigger, OrchestrationTrigger
 from perdure.sdk.client import DurableOrchestrationClient, SyncDurableFunctionsClient
 from perdure.sdk.codes import Entity, EntityCode, Orchestrator, OrchestratorCode, code_of
@@ -24,6 +28,22 @@ except ImportError:  # azure-functions before settings had an interface of their
 
 
 Decorator = Callable[[Any], Any]
+logger = logging.getLogger("azure.functions.DurableFunctions")
+#: each place in the app's code is warned of once
+_warned: set[str] = set()
+
+
+class ActivityBuilder(FunctionBuilder):
+    """What an activity's name stands for in the app: callable as everywhere, with a warning inside an orchestrator."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if determinism.current_instance():
+            function = self._function._func
+            warning = mistakes.called_directly(getattr(function, "__name__", str(function)), sys._getframe(1))
+            if warning not in _warned:
+                _warned.add(warning)
+                logger.warning(warning)
+        return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
 class Blueprint(TriggerApi, BindingApi, SettingsApi):
@@ -58,6 +78,7 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
 
         def add_trigger(builder: Any) -> Any:
             check_activity(builder._function._func, input_name)
+            builder.__class__ = ActivityBuilder
             return builder.add_trigger(ActivityTrigger(name=input_name, activity=activity))
 
         return self._builder(add_trigger)

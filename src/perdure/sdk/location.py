@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
 #: frames of the SDK itself, which are never the user's place
 _OWN = __name__.rpartition(".")[0]
+
+
+def _is_users(frame: FrameType) -> bool:
+    """Whether a frame is of the user's code or of a package of theirs: not of the SDK, not of the standard library."""
+    name = str(frame.f_globals.get("__name__", ""))
+    return name.rpartition(".")[0] != _OWN and name.partition(".")[0] not in sys.stdlib_module_names
 
 
 @lru_cache(maxsize=4096)
@@ -29,9 +36,10 @@ def waiting_place(running: Any) -> str:
     frame: FrameType | None = None
     while running is not None:
         inner = getattr(running, "gi_frame", None) or getattr(running, "cr_frame", None)
-        if inner is None or inner.f_globals.get("__package__") == _OWN:
+        if inner is None:
             break
-        frame = inner
+        if frame is None or _is_users(inner):
+            frame = inner
         running = getattr(running, "gi_yieldfrom", None) or getattr(running, "cr_await", None)
     return place(frame.f_code, frame.f_lasti) if frame is not None else ""
 
@@ -41,7 +49,15 @@ def raising_place(error: BaseException) -> str:
     found = ""
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_globals.get("__package__") != _OWN:
+        if _is_users(trace.tb_frame):
             found = place(trace.tb_frame.f_code, trace.tb_lasti)
         trace = trace.tb_next
     return found
+
+
+def raising_module(error: BaseException) -> str:
+    """The module whose code raised; empty when nothing tells."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))

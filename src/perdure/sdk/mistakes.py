@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
-from perdure.sdk.location import place, raising_place
+from perdure.sdk.location import place, raising_module, raising_place
 from perdure.sdk.tasks import EventTask, TaskBase, TimerTask
 
 
@@ -40,8 +42,10 @@ def _advice(value: Any, *, awaited: bool) -> str:
     if hasattr(value, "gi_frame"):
         return "A generator is run by `yield from`: write `yield from helper(context)`"
     if hasattr(value, "cr_frame"):
+        name = getattr(value, "__name__", "function")
         return (
-            "A coroutine cannot be yielded: make the orchestrator `async def` and await it, or call it in an activity"
+            f"A coroutine cannot be yielded: if {name} is an activity, do not call it but write "
+            f"`yield context.call_activity({name}, input)`; else make the orchestrator `async def` and await it"
         )
     if isinstance(value, (list, tuple, set)) and any(isinstance(item, TaskBase) for item in value):
         return "To wait for several tasks, yield context.task_all([...]) or context.task_any([...])"
@@ -100,13 +104,35 @@ def explain(error: BaseException, *, is_coroutine: bool) -> str:
             "raising an Exception, never by SystemExit, KeyboardInterrupt or the like"
         )
     text = str(error)
-    if isinstance(error, RuntimeError) and ("no running event loop" in text or "no current event loop" in text):
+    no_loop = isinstance(error, RuntimeError) and ("no running event loop" in text or "no current event loop" in text)
+    if no_loop or raising_module(error).startswith("asyncio."):
         advice = "await context.create_timer(...), context.task_all([...]) and the like"
         return (
             f"at {raising_place(error)}: asyncio primitives do not work in an orchestrator, which must be able to "
             f"replay; use {advice if is_coroutine else advice.replace('await ', 'yield ')} instead"
         )
+    if isinstance(error, TypeError) and text.startswith("the task of "):
+        return f"at {raising_place(error)}"
+    if isinstance(error, (TypeError, AttributeError)) and _TASK_AS_VALUE.search(text):
+        word = "await" if is_coroutine else "yield"
+        return f"at {raising_place(error)}: a task is not its result: write `{word}` before the call, or `{word} task`"
     return ""
+
+
+#: what Python says of operators and attributes that tasks do not have
+_TASK_AS_VALUE = re.compile(
+    r"\b(ActivityTask|SubOrchestrationTask|EntityCallTask|EventTask|TimerTask|HttpTask|RetryAbleTask|WhenAllTask"
+    r"|WhenAnyTask)\b"
+)
+
+
+def called_directly(name: str, caller: FrameType) -> str:
+    """A warning about an activity function that orchestrator code calls by itself."""
+    return (
+        f"Activity function '{name}' is called directly at {place(caller.f_code, caller.f_lasti)}: it runs inside the "
+        f"orchestrator, again on every replay, and nothing is recorded. Write `yield context.call_activity({name}, "
+        "input)`"
+    )
 
 
 def never_yielded(tasks: Iterable[TaskBase[Any]], name: str) -> str:

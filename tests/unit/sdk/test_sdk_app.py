@@ -16,6 +16,7 @@ from perdure.sdk.codes import EntityCode, OrchestratorCode
 from perdure.sdk.references import durable_name, output_type
 from perdure.sdk.shapes import FunctionShapeError
 from tests.unit.sdk.client_binding import BINDING
+from tests.unit.sdk.turns import Instance
 
 # azure-functions got durable decorators of its own after the lowest release that we take
 APPS = [app for app in (df.DFApp, df.Blueprint, func.FunctionApp, func.Blueprint) if hasattr(app, "activity_trigger")]
@@ -289,3 +290,26 @@ LINE = f"^{__file__.replace('.', '[.]')}:\\d+: "
 def test_mistakes_at_load_time(make: Any, function: Any, text: str) -> None:
     with pytest.raises(FunctionShapeError, match=LINE + text):
         make(function)
+
+
+def test_an_activity_called_directly_in_an_orchestrator_is_named_in_a_warning(
+    app: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perdure.sdk.app._warned", set())
+
+    @app.activity_trigger(input_name="x")
+    def double(x: int) -> int:
+        return 2 * x
+
+    def orch(context: Any) -> Any:
+        return double(1) + double(2)
+
+    assert double(4) == 8
+    assert not caplog.records
+    for _ in range(2):
+        assert Instance(orch).start()[-1].result == "6"
+    texts = [record.getMessage() for record in caplog.records]
+    line = orch.__code__.co_firstlineno + 1
+    assert len(texts) == 1
+    assert f"'double' is called directly at {__file__}:{line} in orch" in texts[0]
+    assert "yield context.call_activity(double, input)" in texts[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from datetime import timedelta
@@ -720,6 +721,53 @@ def test_a_forgotten_yield_is_explained_where_it_shows() -> None:
     text = failure(Instance(passes).start())
     assert "call_activity('Use') got the task of context.call_activity('Get') as input, made at " in text
     assert line_of(passes, 1) in text
+
+
+def test_a_task_used_as_its_result_is_explained_with_its_line() -> None:
+    def adds(context: Any) -> Any:
+        result = context.call_activity("Get")
+        yield context.call_activity("Use", 1)
+        return "text " + result
+
+    def compares(context: Any) -> Any:
+        return context.task_all([context.call_activity("Get")]) > 3
+
+    def reads(context: Any) -> Any:
+        return context.call_activity("Get").upper()
+
+    def nests(context: Any) -> Any:
+        yield context.call_activity("Use", {"a": [context.call_activity("Get")]})
+
+    def indexes(context: Any) -> Any:
+        return context.call_activity("Get")["key"]
+
+    one = Instance(adds)
+    one.start()
+    text = failure(one.step(completed(0)))
+    assert f"at {line_of(adds, 3)}: a task is not its result: write `yield` before the call" in text
+    for code in (compares, reads, nests, indexes):
+        text = failure(Instance(code).start())
+        assert f"at {line_of(code, 1)}" in text, text
+        assert "not its result" in text or "not the result" in text
+
+
+def test_asyncio_is_explained_with_the_users_line() -> None:
+    async def sleeps(context: Any) -> Any:
+        await asyncio.sleep(1)
+
+    async def waits(context: Any) -> Any:
+        await asyncio.Queue().get()
+
+    async def gives_way(context: Any) -> Any:
+        await asyncio.sleep(0)
+
+    async def gathers(context: Any) -> Any:
+        await asyncio.gather(context.call_activity("a"))
+
+    for code in (sleeps, waits, gives_way, gathers):
+        text = failure(Instance(code).start())
+        assert f"at {line_of(code, 1)}" in text, text
+        assert "not work in an orchestrator" in text
 
 
 def test_calls_that_were_never_yielded_are_named_in_a_warning(caplog: Any) -> None:
