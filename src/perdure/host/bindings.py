@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 
 import azure.functions as func
 
+from perdure.host.app_settings import expand_binding, find_setting
 from perdure.host.worker_logs import THREAD_STORAGE
 
 _CLIENT_TYPES = frozenset({"durableclient", "orchestrationclient"})
@@ -129,10 +131,16 @@ class Bindings:
 
 
 def client_binding(text: str, binding: dict[str, Any]) -> str:
-    """The durable client's JSON text with the hub and connection that the binding (keys in lower case) names."""
+    """The durable client's JSON text with the hub and connection that the binding (keys in lower case) names.
+
+    A hub may be written as the app setting `%NAME%`. Raises `SettingMissing` when there is none of that name.
+    """
     hub, connection = binding.get("taskhub"), binding.get("connectionname")
     if not hub and not connection:
         return text
+    if hub:
+        # app settings are this process's environment
+        hub = expand_binding(str(hub), lambda name: find_setting(os.environ, name))
     written = json.loads(text)
     swaps = [(name, value) for name, value in (("taskHub", hub), ("connection", connection)) if value]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from perdure.host.app_settings import find_setting
 from perdure.host.errors import StartError
 from perdure.host.host_json import LOG_LEVELS, apply_overrides, check_version, find_host_json, lookup, read_settings
 from perdure.host.hub_name import hub_name
@@ -136,14 +137,6 @@ class HostConfig(Struct, frozen=True, kw_only=True):
         if self.origins.get("WEBSITE_HOSTNAME") != "environment":
             added["WEBSITE_HOSTNAME"] = f"localhost:{port}"
         return structs.replace(self, port=port, environment=added, app_settings={**self.app_settings, **added})
-
-
-def find_setting(settings: Mapping[str, str], name: str) -> str | None:
-    """Look a name up as Azure Functions does: any case, `:` and `__` alike; an exact match wins."""
-    if name in settings:
-        return settings[name]
-    wanted = name.lower().replace("__", ":")
-    return next((value for key, value in settings.items() if key.lower().replace("__", ":") == wanted), None)
 
 
 def load_config(flags: Flags, environment: Mapping[str, str], folder: Path) -> HostConfig:

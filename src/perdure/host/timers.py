@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from perdure.host.app_settings import SettingMissing, expand_binding
 from perdure.host.config import HostConfig
 from perdure.host.function_list import FunctionList, trigger_binding
 from perdure.host.logs import ERROR, WARNING, HostLog
@@ -28,24 +28,6 @@ class TriggerRunner(Protocol):
     async def __call__(
         self, function: str, payload: str | None, trace: str | None = None, reason: str = "", details: str = ""
     ) -> InvocationDone | InvocationFailed: ...
-
-
-class SettingMissing(ValueError):
-    """A `%NAME%` in a binding names no app setting."""
-
-
-def expand_binding(text: str, setting: Callable[[str], str | None]) -> str:
-    """`text` with each %NAME% replaced by that app setting. Raises `SettingMissing`."""
-    if text.count("%") % 2:
-        raise SettingMissing(f"The '%' at position {text.rindex('%')} of '{text}' does not have a closing '%'.")
-
-    def value(match: re.Match[str]) -> str:
-        found = setting(match.group(1))
-        if found is None:
-            raise SettingMissing(f"'%{match.group(1)}%' does not resolve to a value.")
-        return found
-
-    return re.sub(r"%([^%]*)%", value, text)
 
 
 class Timers:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from perdure.host.app_settings import SettingMissing, expand_binding
 from perdure.host.config import HostConfig
 from perdure.host.function_list import list_functions
 from perdure.host.logs import HostLog, LevelFilter, Record
 from perdure.host.loop import LoopClock
 from perdure.host.messages import InvocationDone
-from perdure.host.timers import SettingMissing, Timers, expand_binding
+from perdure.host.timers import Timers
 from perdure.storage.memory import MemoryDatabase, MemoryStore
 from tests.unit.host.front_fakes import configured
 from tests.unit.host.test_function_list import function

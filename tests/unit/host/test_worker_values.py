@@ -127,6 +127,15 @@ def test_client_binding_of_another_hub() -> None:
     }
 
 
+def test_client_binding_of_a_hub_named_by_an_app_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKHUB", "Orders")
+    made = json.loads(client_binding('{"taskHubName": "a", "x": "?taskHub=a"}', {"taskhub": "%TaskHub%"}))
+    assert made == {"taskHubName": "Orders", "x": "?taskHub=Orders"}
+    starter = {"name": "starter", "type": "durableClient", "direction": "in", "taskHub": "%NO_SUCH_HUB%"}
+    with pytest.raises(ValueError, match=r"^'%NO_SUCH_HUB%' does not resolve to a value\.$"):
+        plan(lambda req, starter: None, TRIGGER, starter)
+
+
 @pytest.mark.parametrize(
     ("trigger", "payload", "binding", "expected"),
     [
