@@ -10,13 +10,14 @@ ends it, so a terminated orchestration leaves no lock behind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Union
+from typing import Any, Union
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from perdure.engine.catalog import Catalog
 from perdure.engine.decide import Decision, entity_message
+from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import RuntimeState
 from perdure.model.commit_plan import Message, NewInstance, TurnPlan
 from perdure.model.execution import EntityDecided
@@ -29,31 +30,24 @@ from perdure.model.history import (
     EntityUnlocked,
     HistoryEvent,
 )
-from perdure.model.instance import InstanceKind, RuntimeStatus
-
-
-class Waiting(Protocol):
-    """A waiting message, as far as the rules look at it."""
-
-    @property
-    def event(self) -> HistoryEvent: ...
+from perdure.model.instance import EntityLock, InstanceKind, RuntimeStatus, encode_lock
 
 
 class Operations(Struct, frozen=True):
-    """Positions of the waiting operations to run now."""
+    """The waiting operations to run now (their numbers in the inbox)."""
 
     rows: tuple[int, ...]
 
 
 class Lock(Struct, frozen=True):
-    """Position of a lock request to grant, and of the unlock that already waits for it (-1: none)."""
+    """A lock request to grant, and the unlock that already waits for it (-1: none)."""
 
     row: int
     unlock: int = -1
 
 
 class Unlock(Struct, frozen=True):
-    """Position of the unlock to carry out."""
+    """The unlock to carry out."""
 
     row: int
 
@@ -61,32 +55,50 @@ class Unlock(Struct, frozen=True):
 Step = Union[Operations, Lock, Unlock, None]
 
 
-def next_step(state: RuntimeState, waiting: Sequence[Waiting], limit: int) -> Step:
+def next_step(state: RuntimeState, waiting: EntityQueue[Any], limit: int) -> Step:
     """What an entity does next; None: nothing, all that waits must go on waiting."""
+    if state.lock_holder:
+        return _next_of_holder(state, waiting, limit)
     operations: list[int] = []
-    for position, row in enumerate(waiting):
+    for row in waiting:
         event = row.event
         if isinstance(event, EntityOperationRequested):
-            if state.lock_holder in (0, event.caller):
-                operations.append(position)
-                if len(operations) >= limit:
-                    break
-        elif isinstance(event, EntityUnlocked):
-            if event.caller == state.lock_holder:
-                return Operations(tuple(operations)) if operations else Unlock(position)
-        elif isinstance(event, EntityLockRequested) and not state.lock_holder:
+            operations.append(row.seq)
+            if len(operations) >= limit:
+                break
+        elif isinstance(event, EntityLockRequested):
             if operations:
                 break
-            return Lock(position, _unlock_of(event, waiting))
+            return Lock(row.seq, _unlock_of(event, waiting))
     return Operations(tuple(operations)) if operations else None
 
 
-def _unlock_of(request: EntityLockRequested, waiting: Sequence[Waiting]) -> int:
-    wanted = (request.caller, request.caller_generation, request.caller_task)
-    for position, row in enumerate(waiting):
+def _next_of_holder(state: RuntimeState, waiting: EntityQueue[Any], limit: int) -> Step:
+    operations: list[int] = []
+    for row in waiting.of(state.lock_holder):
         event = row.event
-        if isinstance(event, EntityUnlocked) and wanted == (event.caller, event.caller_generation, event.caller_task):
-            return position
+        if isinstance(event, EntityOperationRequested):
+            operations.append(row.seq)
+            if len(operations) >= limit:
+                break
+        elif isinstance(event, EntityUnlocked) and _ends(event, state):
+            return Operations(tuple(operations)) if operations else Unlock(row.seq)
+    return Operations(tuple(operations)) if operations else None
+
+
+def _ends(unlock: EntityUnlocked, state: RuntimeState) -> bool:
+    """Whether an unlock of the holder means the lock that is held, and not one that is still on its way here."""
+    lock = state.lock
+    return lock is None or (lock.generation, lock.task) == (unlock.caller_generation, unlock.caller_task)
+
+
+def _unlock_of(request: EntityLockRequested, waiting: EntityQueue[Any]) -> int:
+    wanted = (request.caller_generation, request.caller_task)
+    for row in waiting.of(request.caller):
+        event = row.event
+        if isinstance(event, EntityUnlocked) and wanted == (event.caller_generation, event.caller_task):
+            found: int = row.seq
+            return found
     return -1
 
 
@@ -121,6 +133,7 @@ def _after(state: RuntimeState, time: int, *, value: str | None, holder: int) ->
         time,
         state=value,
         lock_holder=holder,
+        lock=state.lock,
     )
 
 
@@ -150,13 +163,20 @@ def lock(
         granted = EntityLockGranted(request.caller_task, time)
         message = Message(request.caller, granted, request.caller_generation, request.caller_task)
     holder = 0 if cancelled else request.caller
-    plan = _plan(state, time, consumed, [message], holder)
-    return Decision(plan, _after(state, time, value=state.state, holder=holder), numbers=1)
+    taken = None if cancelled else EntityLock(request.caller_id, request.caller_generation, request.caller_task)
+    return _locked_by(_plan(state, time, consumed, [message], holder), state, time, taken, numbers=1)
 
 
 def unlock(state: RuntimeState, time: int, consumed: tuple[int, ...]) -> Decision:
     """Give the lock back."""
-    return Decision(_plan(state, time, consumed, [], 0), _after(state, time, value=state.state, holder=0))
+    return _locked_by(_plan(state, time, consumed, [], 0), state, time, None)
+
+
+def _locked_by(plan: TurnPlan, state: RuntimeState, time: int, lock: EntityLock | None, numbers: int = 0) -> Decision:
+    """The decision that changes who holds the lock. Who it is can be read in the custom status."""
+    plan = replace(plan, custom_status=None if lock is None else encode_lock(lock), sets_custom_status=True)
+    after = replace(_after(state, time, value=state.state, holder=plan.lock_holder), lock=lock)
+    return Decision(plan, after, numbers=numbers)
 
 
 def decide_batch(

@@ -19,7 +19,7 @@ from perdure.model.history import (
     ExecutionTerminated,
     HistoryEvent,
 )
-from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
+from perdure.model.instance import EntityLock, InstanceKind, InstanceRecord, RuntimeStatus, decode_lock
 
 #: messages that act on the instance itself and never wait for user code
 CONTROL = (ExecutionTerminated, ExecutionSuspended, ExecutionResumed, ExecutionRewound)
@@ -49,6 +49,7 @@ class RuntimeState(Struct, frozen=True):
     cursor: int = 0
     suspect: int = 0
     parked: str | None = None
+    lock: EntityLock | None = None
 
     @property
     def begun(self) -> bool:
@@ -80,6 +81,7 @@ def from_record(record: InstanceRecord) -> RuntimeState:
         cursor=record.cursor,
         suspect=record.suspect,
         parked=record.parked,
+        lock=decode_lock(record.custom_status) if record.lock_holder else None,
     )
 
 
@@ -97,10 +99,10 @@ def wants_turn(state: RuntimeState, waiting: Iterable[HistoryEvent]) -> bool:
     """Whether there is something to do: a control message, a start, or events for code that may run."""
     if state.status.is_terminal:
         return any(isinstance(event, ExecutionRewound) for event in waiting)
-    events = list(waiting)
     if runs_code(state):
-        return bool(events) or (not state.begun and state.kind is InstanceKind.ORCHESTRATION)
-    return any(isinstance(event, CONTROL) for event in events)
+        something = next(iter(waiting), None) is not None
+        return something or (not state.begun and state.kind is InstanceKind.ORCHESTRATION)
+    return any(isinstance(event, CONTROL) for event in waiting)
 
 
 def moved(

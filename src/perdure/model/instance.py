@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 _COUNTER_BITS = 32
 _TOKEN_BITS = 24
+
+
+_encode = json.Encoder().encode
 
 
 class RuntimeStatus(IntEnum):
@@ -63,6 +66,27 @@ def execution_id(n: int, generation: int) -> str:
 def entity_scheduler_id(name: str, key: str) -> str:
     """The instance id of an entity: the name in lower case, the key as given."""
     return f"@{name.lower()}@{key}"
+
+
+class EntityLock(Struct, frozen=True, rename="camel"):
+    """Who holds the lock of an entity: the id of an orchestration, and the task of its critical section."""
+
+    locked_by: str
+    generation: int = 0
+    task: int = -1
+
+
+_decode_lock = json.Decoder(EntityLock).decode
+
+
+def encode_lock(lock: EntityLock) -> str:
+    """The custom status of an entity that is locked."""
+    return _encode(lock).decode()
+
+
+def decode_lock(custom_status: str | None) -> EntityLock | None:
+    """The lock that the custom status of an entity tells of, None for none."""
+    return None if custom_status is None else _decode_lock(custom_status)
 
 
 class InstanceRecord(Struct, frozen=True):

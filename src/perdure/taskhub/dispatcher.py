@@ -8,6 +8,7 @@ from collections.abc import Callable
 from perdure.engine import entities, lifecycle
 from perdure.engine.catalog import Catalog
 from perdure.engine.decide import Decision, Intake, Room, begin, decide
+from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import at_cursor, is_stale, marked, revived, runs_code, wants_turn
 from perdure.model.actions import CompleteOrchestration
 from perdure.model.codec import decode_history
@@ -522,8 +523,9 @@ class Dispatcher:
     # -- entities
 
     def _entity_step(self, instance: Instance) -> None:
-        state = instance.state
-        step = entities.next_step(state, instance.inbox, self._options.max_entity_batch)
+        state, queue = instance.state, instance.inbox
+        assert isinstance(queue, EntityQueue)
+        step = entities.next_step(state, queue, self._options.max_entity_batch)
         if step is None:
             instance.phase = Phase.IDLE
             if instance.more_after:
@@ -537,10 +539,9 @@ class Dispatcher:
             rows = instance.take_at((step.row,))
             self._commit(instance, entities.unlock(state, self._turn_time(instance, rows), _spent(rows, 0)[0]))
             return
-        positions = (step.row,) if step.unlock < 0 else (step.row, step.unlock)
-        request = instance.inbox[step.row].event
+        rows = instance.take_at((step.row,) if step.unlock < 0 else (step.row, step.unlock))
+        request = rows[0].event
         assert isinstance(request, EntityLockRequested)
-        rows = instance.take_at(positions)
         time = self._turn_time(instance, rows)
         cancelled = step.unlock >= 0
         self._commit(instance, entities.lock(state, time, request, self.new_number(), _spent(rows, 0)[0], cancelled))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from enum import IntEnum
 
+from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.lifecycle import Rewinding
 from perdure.engine.runtime_state import CONTROL, RuntimeState
 from perdure.model.commit_plan import WorkItem
 from perdure.model.history import HistoryEvent
+from perdure.model.instance import InstanceKind
 
 #: messages of one instance kept in memory; the rest is read from the store in windows
 INBOX_BOUND = 10_000
@@ -41,7 +43,9 @@ class Instance:
         "backlog",
         "controls",
         "inbox",
+        "late",
         "loaded",
+        "loaded_at",
         "more_after",
         "phase",
         "rewinding",
@@ -57,7 +61,7 @@ class Instance:
         self.state = state
         self.phase = Phase.IDLE
         self.ticket = 0
-        self.inbox: deque[Row] = deque()
+        self.inbox: deque[Row] | EntityQueue[Row] = EntityQueue() if state.kind is InstanceKind.ENTITY else deque()
         self.taken: list[Row] = []
         self.controls = 0
         self.timers: dict[int, Row] = {}
@@ -66,6 +70,10 @@ class Instance:
         self.more_after = 0
         #: messages that came by reading: should their sender here bring them too, they are known
         self.loaded: set[int] = set()
+        #: the turn at which `loaded` began: once that is over, all that were sent from here have been brought
+        self.loaded_at = state.turn
+        #: what came while the rest of the inbox is being read; None: nothing is being read
+        self.late: list[Row] | None = None
         self.rewinding: Rewinding | None = None
         self.used = 0.0
 
@@ -99,6 +107,7 @@ class Instance:
     def take(self, limit: int) -> list[Row]:
         """Take the waiting messages for a turn, at most `limit`; those being written stay."""
         inbox = self.inbox
+        assert isinstance(inbox, deque), "operations of entities are taken by number"
         taken: list[Row] = []
         kept: list[Row] = []
         while inbox and len(taken) < limit:
@@ -110,21 +119,19 @@ class Instance:
 
     def take_control(self) -> Row:
         """Take the first control message."""
-        for position, row in enumerate(self.inbox):
+        for row in self.inbox:
             if isinstance(row.event, CONTROL):
-                del self.inbox[position]
+                self.inbox.remove(row)
                 self.controls -= 1
                 self.taken = [row]
                 return row
         raise AssertionError("no control message waits")
 
-    def take_at(self, positions: tuple[int, ...]) -> list[Row]:
-        """Take the messages at these positions."""
-        chosen = set(positions)
-        taken = [row for i, row in enumerate(self.inbox) if i in chosen]
-        self.inbox = deque(row for i, row in enumerate(self.inbox) if i not in chosen)
-        self.taken = taken
-        return taken
+    def take_at(self, seqs: tuple[int, ...]) -> list[Row]:
+        """Take these messages of an entity."""
+        assert isinstance(self.inbox, EntityQueue), "messages of orchestrations are taken in order"
+        self.taken = self.inbox.take(seqs)
+        return self.taken
 
     def give_back(self) -> None:
         """Put what the turn under way took back where it was."""

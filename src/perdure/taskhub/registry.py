@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
+from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import CONTROL, from_record, new_state
 from perdure.model.commit_plan import Message, MessageVerdict, NewInstance
-from perdure.storage.provider import Loaded, StoreError
+from perdure.model.instance import InstanceKind
+from perdure.storage.provider import InboxRow, Loaded, StoreError
 from perdure.taskhub.instance import INBOX_BOUND, Instance, Phase, Row
 from perdure.taskhub.interfaces import Clock, Executor, Store, Wakes
 from perdure.taskhub.options import HubOptions
@@ -114,9 +116,12 @@ class Registry:
             self._wakes.wake(owner, n)
 
     def _deliver_warm(self, instance: Instance, row: Row, ahead: bool) -> None:
+        if instance.late is not None:
+            instance.late.append(row)
+            return
         if instance.more_after or row.seq in instance.loaded:
             return
-        if len(instance.inbox) >= INBOX_BOUND and not ahead and not isinstance(row.event, CONTROL):
+        if self._is_full(instance) and not ahead and not isinstance(row.event, CONTROL):
             instance.more_after = max((r.seq for r in instance.inbox), default=0)
             return
         instance.add(row, ahead=ahead)
@@ -124,6 +129,14 @@ class Registry:
             self.on_ready(instance)
         elif instance.phase is Phase.RUNNING and isinstance(row.event, CONTROL):
             self.on_control(instance)
+
+    @staticmethod
+    def _is_full(instance: Instance) -> bool:
+        """Whether further messages are left to the store. What waits behind a lock stays in memory: the message that
+        ends the lock is among those to come."""
+        if len(instance.inbox) < INBOX_BOUND:
+            return False
+        return instance.phase is not Phase.IDLE or instance.state.kind is not InstanceKind.ENTITY
 
     def timer_due(self, seq: int, n: int) -> None:
         """The time of a message that was held back has come."""
@@ -314,28 +327,50 @@ class Registry:
         return True
 
     def read_more(self, instance: Instance) -> None:
-        """Read the rest of an inbox that was too long for one window."""
-        after, n, token = instance.more_after, instance.state.n, self.token
-        instance.more_after = 0
+        """Read the next window of an inbox that was too long for memory. What comes meanwhile goes behind it."""
+        if instance.late is None:
+            instance.late = []
+            self._read_window(instance, instance.more_after)
 
-        def read(answer: object) -> None:
+    def _read_window(self, instance: Instance, after: int) -> None:
+        n, turn, token = instance.state.n, instance.state.turn, self.token
+
+        def read(answer: list[InboxRow] | StoreError) -> None:
             if token != self.token or self._warm.get(n) is not instance:
                 return
             if isinstance(answer, StoreError):
-                instance.more_after = after
-                self._clock.later(_RETRY_SECONDS, lambda: self.read_more(instance))
-                return
-            assert isinstance(answer, list)
-            if answer:
-                instance.more_after = answer[-1].seq
-            known = instance.known()
-            rows = [Row(r.seq, r.event, r.generation, r.task, r.due) for r in answer if r.seq not in known]
-            instance.loaded.update(row.seq for row in rows)
-            self._take_in(instance, rows)
-            if instance.phase is Phase.IDLE:
-                self.on_ready(instance)
+                self._clock.later(_RETRY_SECONDS, lambda: self._read_again(token, instance, after))
+            elif instance.state.turn != turn:
+                self._read_window(instance, after)  # rows that a turn has consumed since would come back
+            else:
+                self._read_in(instance, answer)
 
         self._store.read_inbox(n, after, read)
+
+    def _read_again(self, token: int, instance: Instance, after: int) -> None:
+        if token == self.token and self._warm.get(instance.state.n) is instance:
+            self._read_window(instance, after)
+
+    def _read_in(self, instance: Instance, window: list[InboxRow]) -> None:
+        """Add a window, and what came while it was read unless a later window brings it."""
+        late, instance.late = instance.late or [], None
+        last = instance.more_after = window[-1].seq if window else 0
+        if instance.loaded_at != instance.state.turn:
+            # a commit of this instance has been answered since, and with it all that came before
+            instance.loaded_at, instance.loaded = instance.state.turn, set()
+        held = instance.inbox if isinstance(instance.inbox, EntityQueue) else instance.known()
+        taken = {row.seq for row in instance.taken}
+        rows = {
+            r.seq: Row(r.seq, r.event, r.generation, r.task, r.due)
+            for r in window
+            if r.seq not in held and r.seq not in instance.timers and r.seq not in taken
+        }
+        instance.loaded.update(rows)
+        late = [r for r in late if r.seq not in held and (not window or r.seq < last or isinstance(r.event, CONTROL))]
+        rows.update((row.seq, row) for row in late if row.seq not in rows)
+        self._take_in(instance, [rows[seq] for seq in sorted(rows)])
+        if instance.phase is Phase.IDLE:
+            self.on_ready(instance)
 
     def _keep(self, instance: Instance) -> None:
         instance.used = self._clock.monotonic()

@@ -45,6 +45,7 @@ class ScriptedExecutor:
         self.hold: set[str] = set()
         self.held: list[tuple[ActivityRequest, Callable[[ActivityOutcome], None]]] = []
         self.turn_seconds = 0.0
+        self.batches: list[EntityRequest] = []
 
     def has_session(self, n: int, generation: int, turn: int) -> bool:
         return self._hot and self._standing.get(n, (0, 0, 0))[:2] == (generation, turn)
@@ -92,13 +93,15 @@ class ScriptedExecutor:
         pass
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
+        self.batches.append(request)
         state = int(request.state or "0")
         results = []
         for operation in request.operations:
             if operation.operation == "add":
                 state += int(operation.input or "0")
             results.append(OperationResult(str(state)))
-        self._clock.soon(lambda: done(EntityDecided(request.n, request.base_turn, results, str(state))))
+        decided = EntityDecided(request.n, request.base_turn, results, str(state))
+        self._clock.later(self.turn_seconds, lambda: done(decided))
 
     def activity_room(self) -> int:
         return self.slots
