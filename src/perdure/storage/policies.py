@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from perdure.model.commit_plan import Message
 from perdure.model.failure import FailureDetails
-from perdure.model.history import SubOrchestrationInstanceFailed
+from perdure.model.history import (
+    ExecutionResumed,
+    ExecutionRewound,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    HistoryEvent,
+    SubOrchestrationInstanceFailed,
+)
 from perdure.model.instance import TERMINAL
 from perdure.model.operations import ExistingPolicy
+
+#: what a message reaches: 0 an instance that goes on, 1 a suspended or parked one too, 2 a finished one too
+ORDINARY, HALTED, FINISHED = 0, 1, 2
+CONTROL: dict[type[HistoryEvent], int] = {
+    ExecutionSuspended: HALTED,
+    ExecutionResumed: HALTED,
+    ExecutionTerminated: HALTED,
+    ExecutionRewound: FINISHED,
+}
 
 _FINISHED = frozenset(int(status) for status in TERMINAL)
 

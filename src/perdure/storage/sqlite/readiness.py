@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from perdure.model.history import (
-    ExecutionResumed,
-    ExecutionRewound,
-    ExecutionSuspended,
-    ExecutionTerminated,
-    HistoryEvent,
-)
 from perdure.model.instance import TERMINAL, InstanceKind, RuntimeStatus
+from perdure.storage.policies import CONTROL, FINISHED, HALTED, ORDINARY
 
-#: what a message reaches: 0 an instance that goes on, 1 a suspended or parked one too, 2 a finished one too
-ORDINARY, HALTED, FINISHED = 0, 1, 2
-CONTROL: dict[type[HistoryEvent], int] = {
-    ExecutionSuspended: HALTED,
-    ExecutionResumed: HALTED,
-    ExecutionTerminated: HALTED,
-    ExecutionRewound: FINISHED,
-}
+__all__ = ["BY_INBOX", "CONTROL", "FINISHED", "HALTED", "NOT_READY", "ORDINARY", "READY"]
 
 #: answers of `mode`: known without a look at the inbox, or 2 + the least control that a waiting message needs
 NOT_READY, READY, BY_INBOX = 0, 1, 2

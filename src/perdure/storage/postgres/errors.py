@@ -1,0 +1,42 @@
+"""What goes wrong with PostgreSQL, as the errors of the store port."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from perdure.storage.provider import StoreError
+
+
+class StoreUnusable(Exception):
+    """The database cannot be used: not there, not ours, or made by a newer release. The text says what to do."""
+
+
+#: classes of SQLSTATE after which the same call may succeed: connection, resources, shutdown, conflicts, locks
+_PASSING = ("08", "40", "53", "55", "57", "58")
+#: read-only transaction: the server became a standby
+_PASSING_STATES = frozenset({"25006"})
+#: the transaction was rolled back for the sake of another: repeat it at once
+CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+
+def is_passing(problem: BaseException) -> bool:
+    """Whether the call may succeed when it is repeated, and may even have succeeded."""
+    if isinstance(problem, asyncpg.PostgresError):
+        state = problem.sqlstate or ""
+        return state[:2] in _PASSING or state in _PASSING_STATES
+    # a wrong argument is an InterfaceError as well as a closed connection
+    if isinstance(problem, asyncpg.InterfaceError):
+        return not isinstance(problem, ValueError)
+    return isinstance(problem, (OSError, asyncio.TimeoutError, EOFError))
+
+
+def call_failed(problem: BaseException) -> StoreError:
+    """The answer of a call that failed."""
+    if isinstance(problem, StoreError):
+        return problem
+    text = str(problem) or type(problem).__name__
+    if isinstance(problem, asyncpg.RaiseError):
+        return StoreError(text)
+    return StoreError(f"PostgreSQL: {text}", lost=is_passing(problem))

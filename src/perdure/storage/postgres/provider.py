@@ -1,0 +1,381 @@
+"""The PostgreSQL store (design 6.3): each call is one function of the database, each commit one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
+from perdure.model.instance import InstanceFilter, InstanceRecord, Page
+from perdure.storage.postgres import batches, listing, migrations
+from perdure.storage.postgres.connections import Connection, Lane, Post, Server, StoreThread
+from perdure.storage.postgres.errors import StoreUnusable
+from perdure.storage.postgres.listener import Listener, channel_of
+from perdure.storage.postgres.rows import host_row_of, inbox_row_of, loaded_of, record_of, work_item_of
+from perdure.storage.provider import (
+    Callback,
+    DueTimer,
+    HostRegistration,
+    HostRow,
+    InboxRow,
+    Loaded,
+    Registered,
+    StoreError,
+)
+
+T = TypeVar("T")
+
+#: rows of an inbox that one read returns
+INBOX_WINDOW = 256
+#: waiting messages that one read lists
+WAITING_WINDOW = 4096
+#: connections for claims and hosts, and for reading; commits have one, wakes another
+_CLAIMING, _READING = 2, 2
+#: seconds between two attempts to learn what a claim got whose answer was lost
+_ASK_AGAIN = 0.5
+
+
+class PostgresProvider:
+    """A hub in a PostgreSQL database; a `storage.provider.Provider`.
+
+    `post` hands a call to the thread of the hub. `listen_url` names a direct connection for notifications when `url`
+    leads through a pooler. `woken` is posted with the numbers of instances for which other hosts sent something; an
+    empty list says only that there is something. `told` is posted once with a line about how wakes arrive.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        hub_name: str,
+        post: Post,
+        *,
+        schema: str = "perdure",
+        listen_url: str | None = None,
+        woken: Callable[[list[int]], None] | None = None,
+        told: Callable[[str], None] | None = None,
+    ) -> None:
+        self.schema = schema
+        self._hub_name = hub_name
+        self._post = post
+        self._server = Server(url)
+        self._listening = Server(listen_url) if listen_url else self._server
+        self._woken = woken
+        self._told = told
+        self._requests = itertools.count(1)
+        self._listener: Listener | None = None
+
+    def open(self) -> None:
+        """Find the server, make or bring forward the schema, start. Raises `StoreUnusable`."""
+        self._thread = StoreThread()
+        try:
+            self._hub = self._thread.call(self._open())
+        except BaseException:
+            self._thread.stop()
+            raise
+
+    async def _open(self) -> int:
+        try:
+            await self._server.find_out()
+            connection = await self._server.connect()
+            try:
+                hub = await migrations.prepare(connection, self.schema, self._hub_name)
+            finally:
+                await connection.close()
+        except (OSError, ValueError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
+            raise StoreUnusable(
+                f"The PostgreSQL server cannot be used: {problem or type(problem).__name__}. Expected a running server "
+                "and postgresql://user:password@host:5432/database."
+            ) from problem
+        self._commits = Lane(self._server, self._post, 1)
+        self._claims = Lane(self._server, self._post, _CLAIMING)
+        self._reads = Lane(self._server, self._post, _READING)
+        self._wakes = Lane(self._server, self._post, 1)
+        return hub
+
+    def shutdown(self) -> None:
+        """Finish what was asked for, close the connections."""
+        self._thread.call(self._shutdown())
+        self._thread.stop()
+
+    async def _shutdown(self) -> None:
+        if self._listener is not None:
+            await self._listener.stop()
+        await asyncio.gather(*(lane.stop() for lane in (self._commits, self._claims, self._reads, self._wakes)))
+
+    def _name(self, function: str) -> str:
+        return f"{migrations.quoted(self.schema)}.{function}{migrations.tag()}"
+
+    def _table(self, name: str) -> str:
+        return f"{migrations.quoted(self.schema)}.{name}"
+
+    def _ask(self, lane: Lane, operation: Callable[[Connection], Awaitable[Any]], done: Callable[[Any], None]) -> None:
+        self._thread.soon(lambda: lane.put(operation, done))
+
+    # hosts
+
+    def register(self, registration: HostRegistration, done: Callback[Registered]) -> None:
+        names = msgspec.json.encode(registration.names).decode()
+        text = (
+            f"INSERT INTO {self._table('host')} (hub, address, instance_id, names, fingerprint, ttl, schema, functions)"
+            f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING token, {self._table('now_us')}() AS time"
+        )
+
+        async def operation(connection: Connection) -> Registered:
+            row = await connection.fetchrow(
+                text,
+                self._hub,
+                registration.address,
+                registration.instance_id,
+                names,
+                registration.fingerprint,
+                registration.ttl,
+                migrations.SCHEMA,
+                migrations.tag(),
+            )
+            self._listen(row["token"])
+            return Registered(row["token"], self._hub, row["time"])
+
+        self._ask(self._claims, operation, done)
+
+    def _listen(self, token: int) -> None:
+        if self._woken is None:
+            return
+        woken = self._woken
+        if self._listener is not None:
+            self._listener.end()
+        self._listener = Listener(
+            self._server,
+            self._listening,
+            self.schema,
+            token,
+            woken=lambda numbers: self._post(lambda: woken(numbers)),
+            told=self._say,
+        )
+
+    def _say(self, text: str) -> None:
+        if self._told is not None:
+            told, self._told = self._told, None
+            self._post(lambda: told(text))
+
+    def close(self, token: int, done: Callback[None]) -> None:
+        async def operation(connection: Connection) -> None:
+            await connection.execute(f"UPDATE {self._table('host')} SET dead = true WHERE token = $1", token)
+
+        self._ask(self._claims, operation, done)
+
+    def beat(self, token: int, done: Callback[bool]) -> None:
+        text = f"UPDATE {self._table('host')} SET beat = beat + 1 WHERE token = $1 AND NOT dead RETURNING true"
+
+        async def operation(connection: Connection) -> bool:
+            return bool(await connection.fetchval(text, token))
+
+        self._ask(self._claims, operation, done)
+
+    def hosts(self, done: Callback[list[HostRow]]) -> None:
+        text = f"SELECT * FROM {self._table('host')} WHERE hub = $1 AND NOT dead ORDER BY token"
+
+        async def operation(connection: Connection) -> list[HostRow]:
+            return [host_row_of(row) for row in await connection.fetch(text, self._hub)]
+
+        self._ask(self._reads, operation, done)
+
+    def declare_dead(self, token: int, seen_beat: int, done: Callback[bool]) -> None:
+        bury = f"UPDATE {self._table('host')} SET dead = true WHERE token = $1 AND beat = $2 AND NOT dead"
+        dead = f"SELECT dead FROM {self._table('host')} WHERE token = $1"
+
+        async def operation(connection: Connection) -> bool:
+            await connection.execute(bury, token, seen_beat)
+            return bool(await connection.fetchval(dead, token))
+
+        self._ask(self._claims, operation, done)
+
+    # commits
+
+    def commit(self, batch: CommitBatch, done: Callback[CommitAnswer]) -> None:
+        async def operation(connection: Connection) -> CommitAnswer:
+            arguments = batches.arguments(batch, self._hub)
+            places = ", ".join(f"${position}" for position in range(1, len(arguments) + 1))
+            return batches.answer_of(await connection.fetchval(f"SELECT {self._name('commit')}({places})", *arguments))
+
+        self._ask(self._commits, operation, done)
+
+    def recorded(self, token: int, number: int, done: Callback[CommitAnswer | None]) -> None:
+        # waits for the row: the commit itself may still be under way
+        text = f"SELECT number, answer FROM {self._table('host')} WHERE token = $1 FOR SHARE"
+
+        async def operation(connection: Connection) -> CommitAnswer | None:
+            row = await connection.fetchrow(text, token)
+            if row is None or row["number"] != number or row["answer"] is None:
+                return None
+            return batches.answer_of(row["answer"])
+
+        self._ask(self._commits, operation, done)
+
+    # claims
+
+    def claim(self, token: int, numbers: list[int], done: Callback[list[Loaded]]) -> None:
+        async def operation(connection: Connection) -> list[Loaded]:
+            if not await connection.fetchval(f"SELECT {self._name('claim')}($1, $2, $3)", token, self._hub, numbers):
+                return []
+            # a transaction of its own: whoever sent a message that this does not see finds the new owner
+            return await self._load(connection, token, list(dict.fromkeys(numbers)))
+
+        self._ask(self._claims, operation, done)
+
+    def claim_ready(self, token: int, limit: int, done: Callback[list[Loaded]]) -> None:
+        async def operation(connection: Connection) -> list[Loaded]:
+            text = f"SELECT {self._name('claim_ready')}($1, $2, $3)"
+            numbers = await connection.fetchval(text, token, self._hub, limit)
+            return await self._load(connection, token, numbers) if numbers else []
+
+        self._ask(self._claims, operation, done)
+
+    async def _load(self, connection: Connection, token: int, numbers: list[int]) -> list[Loaded]:
+        text = f"SELECT * FROM {self._name('load')}($1, $2, $3, $4)"
+        rows = await connection.fetch(text, token, self._hub, numbers, INBOX_WINDOW + 1)
+        return [loaded_of(row, INBOX_WINDOW) for row in rows]
+
+    def claim_work(self, token: int, names: tuple[str, ...], limit: int, done: Callback[list[WorkItem]]) -> None:
+        request, keys = next(self._requests), [batches.clean(name) for name in names]
+        text = f"SELECT * FROM {self._name('claim_work')}($1, $2, $3, $4, $5)"
+
+        async def operation(connection: Connection) -> list[WorkItem]:
+            rows = await connection.fetch(text, token, self._hub, request, keys, limit)
+            return [work_item_of(row, token) for row in rows]
+
+        def ask_again() -> None:
+            self._thread.loop.call_later(_ASK_AGAIN, self._claims.put, operation, answered)
+
+        def answered(answer: list[WorkItem] | StoreError) -> None:
+            if isinstance(answer, StoreError) and answer.lost:
+                # claimed or not: the same request finds out
+                self._thread.soon(ask_again)
+            else:
+                done(answer)
+
+        self._ask(self._claims, operation, answered)
+
+    # reading
+
+    def waiting(self, token: int, done: Callback[list[tuple[int, int]]]) -> None:
+        async def operation(connection: Connection) -> list[tuple[int, int]]:
+            text = f"SELECT * FROM {self._name('waiting')}($1, $2, $3)"
+            return [(n, seq) for n, seq in await connection.fetch(text, token, self._hub, WAITING_WINDOW)]
+
+        self._ask(self._reads, operation, done)
+
+    def read_inbox(self, n: int, after: int, done: Callback[list[InboxRow]]) -> None:
+        async def operation(connection: Connection) -> list[InboxRow]:
+            text = f"SELECT * FROM {self._name('read_inbox')}($1, $2, $3)"
+            return [inbox_row_of(row) for row in await connection.fetch(text, n, after, INBOX_WINDOW)]
+
+        self._ask(self._reads, operation, done)
+
+    def read_history(self, n: int, generation: int, done: Callback[list[bytes]]) -> None:
+        async def operation(connection: Connection) -> list[bytes]:
+            text = f"SELECT * FROM {self._name('read_history')}($1, $2)"
+            return [body.encode() for (body,) in await connection.fetch(text, n, generation)]
+
+        self._ask(self._reads, operation, done)
+
+    def due_timers(self, token: int, until: int, limit: int, done: Callback[list[DueTimer]]) -> None:
+        async def operation(connection: Connection) -> list[DueTimer]:
+            text = f"SELECT * FROM {self._name('due_timers')}($1, $2, $3, $4)"
+            rows = await connection.fetch(text, token, self._hub, until, limit)
+            return [DueTimer(due, seq, n) for due, seq, n in rows]
+
+        self._ask(self._reads, operation, done)
+
+    def find(self, instance_ids: list[str], done: Callback[list[InstanceRecord]]) -> None:
+        async def operation(connection: Connection) -> list[InstanceRecord]:
+            ids = [one for one in instance_ids if "\0" not in one]
+            rows = await connection.fetch(f"SELECT * FROM {self._name('find')}($1, $2)", self._hub, ids)
+            return [record_of(row) for row in rows]
+
+        self._ask(self._reads, operation, done)
+
+    def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
+        async def operation(connection: Connection) -> Page:
+            if continuation:
+                position = listing.position_of(filter, continuation)
+            else:
+                position = await self._start(connection, filter)
+            arguments = listing.arguments(self._hub, filter, position, top + 1)
+            places = ", ".join(f"${number}" for number in range(1, len(arguments) + 1))
+            rows = await connection.fetch(f"SELECT * FROM {self._name('page')}({places})", *arguments)
+            items = [record_of(row) for row in rows[:top]]
+            more = len(rows) > top and top > 0
+            return Page(items, listing.continuation_after(position.order, items[-1]) if more else None)
+
+        self._ask(self._reads, operation, done)
+
+    async def _start(self, connection: Connection, filter: InstanceFilter) -> listing.Position:
+        """The first page: by status rather than by time when few instances have it."""
+        orders = listing.orders(filter)
+        order = next(iter(orders))
+        if order == "created" and "status" in orders:
+            text = f"SELECT {self._name('few_of_status')}($1, $2, $3)"
+            statuses = list(map(int, filter.statuses))
+            if await connection.fetchval(text, self._hub, statuses, listing.FEW + 1) <= listing.FEW:
+                order = "status"
+        return listing.Position(order, orders[order])
+
+    # settings, time
+
+    def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
+        text = f"SELECT value FROM {self._table('setting')} WHERE hub = $1 AND kind = $2 AND key = $3"
+        self._ask(self._reads, lambda connection: connection.fetchval(text, self._hub, kind, key), done)
+
+    def list_settings(self, kind: str, done: Callback[list[tuple[str, str]]]) -> None:
+        text = f"SELECT key, value FROM {self._table('setting')} WHERE hub = $1 AND kind = $2 ORDER BY key"
+
+        async def operation(connection: Connection) -> list[tuple[str, str]]:
+            return [(key, value) for key, value in await connection.fetch(text, self._hub, kind)]
+
+        self._ask(self._reads, operation, done)
+
+    def put_setting(self, kind: str, key: str, value: str | None, expected: str | None, done: Callback[bool]) -> None:
+        table, where = self._table("setting"), "hub = $1 AND kind = $2 AND key = $3"
+        add = f"INSERT INTO {table} VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true"
+        change = f"UPDATE {table} SET value = $4 WHERE {where} AND value = $5 RETURNING true"
+        drop = f"DELETE FROM {table} WHERE {where} AND value = $4 RETURNING true"
+        absent = f"SELECT NOT EXISTS (SELECT 1 FROM {table} WHERE {where})"
+        place = (self._hub, kind, key)
+
+        async def operation(connection: Connection) -> bool:
+            if expected is None and value is None:
+                done = await connection.fetchval(absent, *place)
+            elif expected is None:
+                done = await connection.fetchval(add, *place, value)
+            elif value is None:
+                done = await connection.fetchval(drop, *place, expected)
+            else:
+                done = await connection.fetchval(change, *place, value, expected)
+            return bool(done)
+
+        self._ask(self._claims, operation, done)
+
+    def time(self, done: Callback[int]) -> None:
+        text = f"SELECT {self._table('now_us')}()"
+        self._ask(self._reads, lambda connection: connection.fetchval(text), done)
+
+    # wakes
+
+    def wake(self, token: int, tokens: list[int], numbers: list[int]) -> None:
+        """Tell those who own these instances now, and these hosts, that something waits. May be lost."""
+        text = f"SELECT {self._name('wake')}($1, $2, $3, $4, $5)"
+        channel = channel_of(self.schema, "")
+
+        async def operation(connection: Connection) -> None:
+            await connection.execute(text, token, self._hub, tokens, numbers, channel)
+
+        self._ask(self._wakes, operation, _ignore)
+
+
+def _ignore(answer: Any) -> None:
+    """Wakes may be lost."""

