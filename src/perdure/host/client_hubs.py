@@ -15,8 +15,9 @@ from perdure.host.composition import OpenStore, open_store, policy
 from perdure.host.config import HostConfig
 from perdure.host.errors import StartError
 from perdure.host.hub_name import hub_name
-from perdure.host.loop import LoopClock, NoWakes, answer_of
+from perdure.host.loop import LoopClock, answer_of
 from perdure.host.store_url import StoreUrl
+from perdure.host.wakes import OpenWakes, open_wakes
 from perdure.model.operations import (
     CleanEntities,
     EntitiesCleaned,
@@ -58,14 +59,18 @@ class OpenedHub:
         self._terms, self._options = terms, options
         self._opened: OpenStore | None = None
         self._hub: ClientHub | None = None
+        self._wakes: OpenWakes | None = None
 
     async def open(self) -> HubClient:
         """Open store and hub. Raises `StartError`."""
         loop = asyncio.get_running_loop()
         clock = LoopClock(loop)
-        opened = await loop.run_in_executor(None, open_store, self._terms, clock, loop, _nothing)
+        opened = await loop.run_in_executor(None, open_store, self._terms, clock, loop, None)
         self._opened = opened
-        hub = self._hub = ClientHub(opened.provider, clock, NoWakes(), self._options)
+        self._wakes = await open_wakes(
+            self._terms.store.kind, self._terms.hub_name, opened.provider, clock, _no_token, _nothing
+        )
+        hub = self._hub = ClientHub(opened.provider, clock, self._wakes.wakes, self._options)
         failed: StoreError | None = await answer_of(hub.start)
         if failed is not None:
             raise StartError(f"The store {self._terms.store} cannot be used: {failed}")
@@ -78,6 +83,8 @@ class OpenedHub:
             stopped = loop.create_future()
             self._hub.stop(lambda: None if stopped.done() else stopped.set_result(None))
             await asyncio.wait([stopped], timeout=_CLOSING_SECONDS)
+        if self._wakes is not None:
+            self._wakes.close()
         if self._opened is not None:
             await loop.run_in_executor(None, self._opened.shutdown)
 
@@ -176,6 +183,10 @@ def _nobody(operation: Operation, name: str) -> OperationAnswer:
             return EntitiesCleaned(0, 0)
         case _:
             return Refused(RefusalCode.NOT_FOUND, f"There is no task hub '{name}' in this store.")
+
+
+def _no_token() -> int:
+    return 0
 
 
 def _nothing(numbers: list[int]) -> None:

@@ -52,16 +52,25 @@ class _Opened:
 
 
 def open_store(
-    config: StoreTerms, clock: Clock, loop: asyncio.AbstractEventLoop, changed: Callable[[list[int]], None]
+    config: StoreTerms,
+    clock: Clock,
+    loop: asyncio.AbstractEventLoop,
+    changed: Callable[[list[int]], None] | None,
+    *,
+    listen_url: str | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> OpenStore:
-    """Open the configured store. Raises `StartError` when it cannot be used."""
+    """Open the configured store. Raises `StartError` when it cannot be used.
+
+    `changed` is told that other hosts sent something, with the numbers of instances where they are known; None: nobody
+    listens. `listen_url` is a direct connection for notifications, `told` gets a line about how they arrive."""
     store = config.store
     if store.kind == "memory":
         from perdure.storage.memory import MemoryDatabase, MemoryStore
 
         return _Opened(MemoryStore(MemoryDatabase(clock), clock), lambda: None)
     if store.kind == "postgres":
-        raise StartError("PERDURE_STORE: PostgreSQL is not built yet. Use sqlite:///path or memory: for now.")
+        return _open_postgres(config, loop, changed, listen_url, told)
     from perdure.storage.sqlite import SqliteProvider, StoreUnusable
 
     provider = SqliteProvider(
@@ -75,6 +84,36 @@ def open_store(
         provider.open()
     except StoreUnusable as error:
         raise StartError(str(error)) from None
+    return _Opened(provider, provider.shutdown)
+
+
+def _open_postgres(
+    config: StoreTerms,
+    loop: asyncio.AbstractEventLoop,
+    woken: Callable[[list[int]], None] | None,
+    listen_url: str | None,
+    told: Callable[[str], None] | None,
+) -> OpenStore:
+    try:
+        from perdure.storage.postgres import PostgresProvider, StoreUnusable
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise StartError(
+            f"The store {config.store} needs the PostgreSQL driver. Install it: pip install perdure[postgres]"
+        ) from None
+    provider = PostgresProvider(
+        config.store.location,
+        config.hub_name,
+        lambda call: _post(loop, call),
+        listen_url=listen_url,
+        woken=woken,
+        told=told,
+    )
+    try:
+        provider.open()
+    except StoreUnusable as error:
+        raise StartError(f"{config.store}: {error}") from None
     return _Opened(provider, provider.shutdown)
 
 

@@ -28,7 +28,7 @@ from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
-from perdure.host.loop import LoopClock, NoWakes
+from perdure.host.loop import LoopClock
 from perdure.host.management_api import ManagementApi
 from perdure.host.messages import AppIndexed, IndexedFunction
 from perdure.host.routing import RouteTable
@@ -36,6 +36,7 @@ from perdure.host.server import HttpServer, open_sockets
 from perdure.host.supervisor import Supervisor, WorkerStartError
 from perdure.host.timers import Timers
 from perdure.host.tls import tls_options
+from perdure.host.wakes import OpenWakes, open_wakes
 from perdure.model.operations import Refused, StartInstance
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
@@ -78,6 +79,7 @@ class Host:
         self._other_hubs: ClientHubs | None = None
         self._server: HttpServer | None = None
         self._timers: Timers | None = None
+        self._wakes: OpenWakes | None = None
         self._reload: AppReload | None = None
 
     async def run(self, sockets: list[socket.socket]) -> int:
@@ -117,7 +119,14 @@ class Host:
         # the workers load the app while this process opens the store and the server
         self._workers = asyncio.ensure_future(self._supervisor.start())
         await asyncio.sleep(0)
-        self._store = open_store(config, self._clock, self._loop, self._changed)
+        self._store = open_store(
+            config,
+            self._clock,
+            self._loop,
+            self._changed,
+            listen_url=config.setting("PERDURE_STORE_LISTEN"),
+            told=lambda text: self._log.write("perdure", INFORMATION, text),
+        )
         self._server = HttpServer(self._front, ssl=tls_options(config))
         try:
             app = await self._workers
@@ -144,17 +153,28 @@ class Host:
 
     async def _open_hub(self, loaded: LoadedApp) -> None:
         assert self._store is not None
+        self._wakes = await open_wakes(
+            self._config.store.kind,
+            self._config.hub_name,
+            self._store.provider,
+            self._clock,
+            lambda: self._hub.token if self._hub is not None else 0,
+            self._changed,
+            self._config.port,
+        )
         self._hub = TaskHub(
             self._store.provider,
             self._supervisor,
             self._clock,
-            NoWakes(),
+            self._wakes.wakes,
             hub_options(self._config, loaded.functions, self.host_id, loaded.fingerprint),
             HostTelemetry(self._log, self.host_id),
         )
         self._other_hubs = other_hubs(self._config)
         self._access.open(HubClient(self._hub), self._other_hubs)
         await _called(self._hub.start)
+        # others on this machine look more often while they are not alone
+        self._wakes.wakes.wake(0)
 
     def _take(self, loaded: LoadedApp) -> None:
         """Serve these functions from now on."""
@@ -208,7 +228,7 @@ class Host:
     # while it runs ----------------------------------------------------------------------------------------------
 
     def _changed(self, numbers: list[int]) -> None:
-        """Another process changed these instances in the store."""
+        """Other hosts sent something, to these instances where that is known."""
         if self._hub is not None:
             for n in numbers or (0,):
                 self._hub.woken(n)
@@ -289,6 +309,8 @@ class Host:
         await self._server.stop(1.0)
         if self._other_hubs is not None:
             await _within(asyncio.ensure_future(self._other_hubs.close()), _CLOSING)
+        if self._wakes is not None:
+            self._wakes.close()
         await self._loop.run_in_executor(None, self._store.shutdown)
         self.state = "Stopped"
 

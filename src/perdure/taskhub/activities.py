@@ -51,6 +51,8 @@ class Activities:
         self._held: list[tuple[int, Row]] = []
         self._held_timer = False
         self._token = 0
+        #: there is work in the store that any host may take
+        self.on_left: Callable[[], None] = lambda: None
         self._epoch = 0
         self._draining = False
         self._drained: Callable[[], None] | None = None
@@ -94,12 +96,15 @@ class Activities:
 
     def scheduled(self, work: Iterable[WorkItem]) -> None:
         """Work rows are durable: start what is ours, look for the rest when there is room."""
+        left = False
         for item in work:
             if item.owner == self._token:
                 self._reserved -= 1
                 self._claimed.append(item)
             else:
-                self._unclaimed = True
+                left = self._unclaimed = True
+        if left and not self.alone:
+            self.on_left()
         self._start_claimed()
 
     def look(self) -> None:
@@ -299,6 +304,7 @@ class Activities:
                 self._clock.later(_RETRY_SECONDS, lambda: self._give_back(item, suspect))
             else:
                 self._unclaimed = True
+                self.on_left()
                 self._claim()
 
         self._committer.give_back(given, returned)

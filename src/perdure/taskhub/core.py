@@ -54,7 +54,8 @@ class TaskHub:
         self.ownership.on_alone = self._alone
         self.ownership.on_beat = self.activities.resume
         self.ownership.on_abandoned_work = self.activities.look
-        self.dispatcher.on_left_behind = self.ownership.left_behind
+        self.dispatcher.on_left_behind = self._left_behind
+        self.activities.on_left = lambda: wakes.wake(0)
         self.dispatcher.on_starved = self.ownership.starved
 
     def start(self, done: Callable[[], None]) -> None:
@@ -101,6 +102,11 @@ class TaskHub:
 
     def _nobody_else(self) -> None:
         self.registry.alone = self.activities.alone
+
+    def _left_behind(self, not_before: int) -> None:
+        self.ownership.left_behind(not_before)
+        if not self.registry.alone:
+            self.wakes.wake(0)
 
     def woken(self, n: int = 0) -> None:
         """Another host says that something waits here: a message for instance `n`, or (0) anything."""
@@ -150,6 +156,8 @@ class TaskHub:
         def closed(answer: StoreError | None) -> None:
             if isinstance(answer, StoreError):
                 self._telemetry.store_failed(str(answer))
+            # what it owned is free now
+            self.wakes.wake(0)
             done()
 
         self.store.close(token, closed)

@@ -68,6 +68,7 @@ class PostgresProvider:
         self._told = told
         self._requests = itertools.count(1)
         self._listener: Listener | None = None
+        self._token = 0
 
     def open(self) -> None:
         """Find the server, make or bring forward the schema, start. Raises `StoreUnusable`."""
@@ -137,7 +138,8 @@ class PostgresProvider:
                 migrations.SCHEMA,
                 migrations.tag(),
             )
-            self._listen(row["token"])
+            self._token = row["token"]
+            self._listen(self._token)
             return Registered(row["token"], self._hub, row["time"])
 
         self._ask(self._claims, operation, done)
@@ -366,13 +368,13 @@ class PostgresProvider:
 
     # wakes
 
-    def wake(self, token: int, tokens: list[int], numbers: list[int]) -> None:
-        """Tell those who own these instances now, and these hosts, that something waits. May be lost."""
+    def wake(self, tokens: list[int], numbers: list[int]) -> None:
+        """Tell those who own these instances now, and these hosts (0: all), that something waits. May be lost."""
         text = f"SELECT {self._name('wake')}($1, $2, $3, $4, $5)"
         channel = channel_of(self.schema, "")
 
         async def operation(connection: Connection) -> None:
-            await connection.execute(text, token, self._hub, tokens, numbers, channel)
+            await connection.execute(text, self._token, self._hub, tokens, numbers, channel)
 
         self._ask(self._wakes, operation, _ignore)
 

@@ -299,6 +299,10 @@ BEGIN
             finished = excluded.finished, host = excluded.host, worker = excluded.worker, failure = excluded.failure;
     END IF;
 
+    -- acknowledged means durable, whatever the server's default is
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
     v_answer := json_build_array(p_number, v_now, p_shape::json, turn_ok, chunk_ok, parking_ok, purged,
         json_build_array(new_ok, new_n, new_status), json_build_array(sent_seq, sent_n, sent_owner));
     UPDATE host SET beat = beat + 1, number = p_number, answer = v_answer WHERE token = p_token;
@@ -560,19 +564,22 @@ BEGIN
         SELECT 1 FROM instance i WHERE i.hub = p_hub AND i.status = ANY (p_statuses) LIMIT p_limit) f);
 END $body$;
 
--- Tell the hosts that own these instances now, and these hosts, that something waits; not durable, and not the asker.
--- Who cannot listen finds its counter raised.
+-- Tell who owns these instances now, these hosts (0: all), and for instances that nobody owns all hosts, that something
+-- waits; not durable, and not the asker. Who cannot listen finds its counter raised. Clients, which have no functions,
+-- are told nothing.
 CREATE FUNCTION wake@(p_token bigint, p_hub integer, p_tokens bigint[], p_numbers bigint[], p_channel text)
 RETURNS void LANGUAGE plpgsql @plan@ AS $body$
 DECLARE v_polling bigint[];
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    WITH told AS (
-        SELECT i.owner AS token, i.n FROM instance i WHERE i.n = ANY (p_numbers) AND i.owner NOT IN (0, p_token)
-        UNION SELECT t, 0 FROM unnest(p_tokens) t WHERE t <> p_token
+    WITH owned AS MATERIALIZED (
+        SELECT i.owner, i.n FROM instance i WHERE i.n = ANY (p_numbers)
+        UNION ALL SELECT t, 0 FROM unnest(p_tokens) t
     ), hosts AS MATERIALIZED (
-        SELECT h.token, h.listens, array_agg(t.n) AS numbers FROM told t JOIN host h ON h.token = t.token
-        WHERE NOT h.dead GROUP BY h.token, h.listens
+        SELECT h.token, h.listens, array_agg(o.n) AS numbers
+        FROM host h JOIN owned o ON o.owner IN (0, h.token)
+        WHERE h.hub = p_hub AND NOT h.dead AND h.token <> p_token AND h.names <> '{}'
+        GROUP BY h.token, h.listens
     ), sent AS MATERIALIZED (
         SELECT pg_notify(p_channel || h.token, CASE WHEN cardinality(h.numbers) > 200 THEN '0'
             ELSE array_to_string(h.numbers, ',') END) FROM hosts h WHERE h.listens
