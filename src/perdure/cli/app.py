@@ -12,6 +12,8 @@ from perdure.cli.lint.command import lint_command
 from perdure.cli.new import new_command
 from perdure.cli.settings import settings_app
 
+_WITHOUT_HUB = frozenset({"init", "new", "function", "settings", "lint"})
+
 app = typer.Typer(
     name="perdure",
     help="Runs Azure Durable Functions apps written in Python on any machine.",
@@ -42,8 +44,19 @@ def start(context: typer.Context) -> None:
 
 def run_app(words: Sequence[str]) -> int:
     """Run the command that `words` name; the exit code."""
+    if words[:1] == ["durable"]:
+        from perdure.cli.durable.app import prepared
+
+        words = prepared(words)
+    if not words or words[0] not in _WITHOUT_HUB:
+        # what these commands import takes longer than the other commands in all
+        from perdure.cli.durable.app import durable_app
+
+        app.add_typer(durable_app, name="durable")
     try:
-        app(args=list(words), prog_name="perdure", standalone_mode=True)
+        app(
+            args=prepared(words) if words[:1] == ["durable"] else list(words), prog_name="perdure", standalone_mode=True
+        )
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     return 0

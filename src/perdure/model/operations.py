@@ -95,11 +95,16 @@ class PurgeInstance(_Operation, frozen=True, tag=9):
 
 
 class PurgeInstances(_Operation, frozen=True, tag=10):
-    """Purge all that match. Unless `include_running`, only finished orchestrations."""
+    """Purge all that match. Unless `include_running`, only finished orchestrations.
+
+    With `limit` about so many are looked at; the answer's `continuation` says where to go on.
+    """
 
     filter: InstanceFilter
     include_running: bool = False
     dry_run: bool = False
+    limit: int = 0
+    continuation: str | None = None
 
 
 class SignalEntityOperation(_Operation, frozen=True, tag=11):
@@ -121,6 +126,12 @@ class CleanEntities(_Operation, frozen=True, tag=13):
     release_orphaned_locks: bool = True
 
 
+class InspectInstance(_Operation, frozen=True, tag=14):
+    """Read everything about one instance that says why it moves or does not."""
+
+    instance_id: str
+
+
 Operation = Union[
     StartInstance,
     GetInstance,
@@ -136,6 +147,7 @@ Operation = Union[
     SignalEntityOperation,
     ReadEntity,
     CleanEntities,
+    InspectInstance,
 ]
 
 
@@ -185,7 +197,10 @@ class Listed(_Answer, frozen=True, tag=4):
 
 
 class Purged(_Answer, frozen=True, tag=5):
+    """`continuation`: where a purge with a limit goes on, None when it is through."""
+
     instances: int
+    continuation: str | None = None
 
 
 class EntityFound(_Answer, frozen=True, tag=6):
@@ -200,4 +215,29 @@ class EntitiesCleaned(_Answer, frozen=True, tag=7):
     locks_released: int
 
 
-OperationAnswer = Union[Refused, Started, Done, Found, Listed, Purged, EntityFound, EntitiesCleaned]
+class WaitingMessage(Struct, frozen=True, array_like=True):
+    """A message in the inbox of an instance; `due` 0 is now."""
+
+    event: HistoryEvent
+    due: int = 0
+
+
+class LiveHost(Struct, frozen=True, array_like=True):
+    """A host that is up, with the names of its functions by kind; a client that is connected has none."""
+
+    token: int
+    address: str
+    names: dict[str, tuple[str, ...]]
+
+
+class Inspected(_Answer, frozen=True, tag=8):
+    """`history` of the current generation; `inbox` the first of what waits; `time` of the store."""
+
+    record: InstanceRecord
+    history: list[HistoryEvent]
+    inbox: list[WaitingMessage]
+    hosts: list[LiveHost]
+    time: int
+
+
+OperationAnswer = Union[Refused, Started, Done, Found, Listed, Purged, EntityFound, EntitiesCleaned, Inspected]

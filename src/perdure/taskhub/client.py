@@ -39,8 +39,11 @@ from perdure.model.operations import (
     EntityFound,
     Found,
     GetInstance,
+    Inspected,
+    InspectInstance,
     Listed,
     ListInstances,
+    LiveHost,
     Operation,
     OperationAnswer,
     Purged,
@@ -58,8 +61,9 @@ from perdure.model.operations import (
     StartInstance,
     SuspendInstance,
     TerminateInstance,
+    WaitingMessage,
 )
-from perdure.storage.provider import StoreError
+from perdure.storage.provider import HostRow, InboxRow, StoreError
 from perdure.taskhub.committer import Committer
 from perdure.taskhub.instance import Instance
 from perdure.taskhub.interfaces import Clock, Store, Wakes
@@ -128,7 +132,9 @@ class HubClient:
 
     def call(self, operation: Operation, done: Answer) -> None:
         """Carry out an operation; `done` gets its answer, a `Refused` when it cannot be done."""
-        if not self._hub.accepting and not isinstance(operation, (GetInstance, ListInstances, ReadEntity)):
+        if not self._hub.accepting and not isinstance(
+            operation, (GetInstance, ListInstances, ReadEntity, InspectInstance)
+        ):
             done(Refused(RefusalCode.UNAVAILABLE, "The host is not accepting work: it is starting or stopping."))
             return
         _OPERATIONS[type(operation)](self, operation, done)
@@ -194,6 +200,33 @@ class HubClient:
             done(EntityFound(exists, record.state if record is not None else None))
 
         self._find(operation.entity, found, done)
+
+    def _inspect(self, operation: InspectInstance, done: Answer) -> None:
+        """History, inbox and hosts are read one after the other: nothing has to be of one moment."""
+        store = self._hub.store
+
+        def found(record: InstanceRecord | None) -> None:
+            if record is None:
+                done(_not_found(operation.instance_id))
+                return
+
+            def with_history(history: list[HistoryEvent]) -> None:
+                def with_inbox(inbox: list[InboxRow] | StoreError) -> None:
+                    def with_hosts(hosts: list[HostRow] | StoreError) -> None:
+                        if isinstance(inbox, StoreError):
+                            done(_unavailable(inbox))
+                        elif isinstance(hosts, StoreError):
+                            done(_unavailable(hosts))
+                        else:
+                            done(_inspected(record, history, inbox, hosts, self._hub.committer.time()))
+
+                    store.hosts(with_hosts)
+
+                store.read_inbox(record.n, 0, with_inbox)
+
+            self._read_history(record, with_history, done)
+
+        self._find(operation.instance_id, found, done)
 
     # -- starting
 
@@ -447,23 +480,31 @@ class HubClient:
                 return
         kinds = operation.filter.kinds or (() if operation.include_running else (int(InstanceKind.ORCHESTRATION),))
         chosen = msgspec.structs.replace(operation.filter, statuses=tuple(sorted(wanted)), kinds=kinds)
-        self._purge_page(chosen, None, 0, operation.dry_run, done)
+        self._purge_page(chosen, operation, operation.continuation, 0, 0, done)
 
     def _purge_page(
-        self, filter: InstanceFilter, continuation: str | None, total: int, dry_run: bool, done: Answer
+        self,
+        filter: InstanceFilter,
+        operation: PurgeInstances,
+        continuation: str | None,
+        total: int,
+        seen: int,
+        done: Answer,
     ) -> None:
         def listed(page: Page | StoreError) -> None:
             if isinstance(page, StoreError):
-                done(_unavailable(page))
+                refused = operation.continuation is not None and continuation == operation.continuation
+                done(Refused(RefusalCode.BAD_REQUEST, str(page)) if refused else _unavailable(page))
                 return
 
             def after(count: int) -> None:
-                if page.continuation is None:
-                    done(Purged(total + count))
+                looked_at = seen + len(page.items)
+                if page.continuation is None or 0 < operation.limit <= looked_at:
+                    done(Purged(total + count, page.continuation))
                 else:
-                    self._purge_page(filter, page.continuation, total + count, dry_run, done)
+                    self._purge_page(filter, operation, page.continuation, total + count, looked_at, done)
 
-            if dry_run:
+            if operation.dry_run:
                 after(len(page.items))
             else:
                 self._purge(page.items, after, done)
@@ -536,6 +577,13 @@ def _orphaned(record: InstanceRecord) -> Message | None:
     return Message(record.parent_n, failed, record.parent_generation, record.parent_task)
 
 
+def _inspected(
+    record: InstanceRecord, history: list[HistoryEvent], inbox: list[InboxRow], hosts: list[HostRow], time: int
+) -> Inspected:
+    waiting = [WaitingMessage(row.event, row.due) for row in inbox]
+    return Inspected(record, history, waiting, [LiveHost(host.token, host.address, host.names) for host in hosts], time)
+
+
 def _not_found(instance_id: str) -> Refused:
     return Refused(RefusalCode.NOT_FOUND, f"No instance with ID '{instance_id}' found.")
 
@@ -564,4 +612,5 @@ _OPERATIONS: dict[type, Callable[[HubClient, Any, Answer], None]] = {
     SignalEntityOperation: HubClient._signal,
     ReadEntity: HubClient._read_entity,
     CleanEntities: HubClient._clean,
+    InspectInstance: HubClient._inspect,
 }

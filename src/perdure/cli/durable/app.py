@@ -1,0 +1,31 @@
+"""The group `perdure durable`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from perdure.cli.durable import acting, deleting, reading
+
+durable_app = typer.Typer(help="Instances and entities, with the host up or down.", no_args_is_help=True)
+for _part in (acting, reading, deleting):
+    durable_app.registered_commands += _part.app.registered_commands
+
+_SWITCHES = ("--show-input", "--show-output", "--restart-with-new-instance-id")
+
+
+def prepared(words: Sequence[str]) -> list[str]:
+    """The words with `--switch true` and `--switch=false`, as Azure's tools take them, brought to our form."""
+    done: list[str] = []
+    rest = list(words)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if name in _SWITCHES:
+            if not equals and rest and rest[0].lower() in ("true", "false"):
+                value = rest.pop(0)
+            off = "--same-id" if name == _SWITCHES[2] else name.replace("--", "--no-", 1)
+            done.append(off if value.lower() == "false" else name)
+        else:
+            done.append(name + equals + value)
+    return done

@@ -1,0 +1,110 @@
+"""The commands that delete: they ask before, and show how far they are."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+
+from perdure.cli.durable import arguments
+from perdure.cli.durable.declaring import declared
+from perdure.cli.durable.output import Progress, print_json
+from perdure.cli.durable.target import CommandFailed, Target
+from perdure.model.history_view import full_time
+from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus
+from perdure.model.operations import Purged, PurgeInstance, PurgeInstances
+
+app = typer.Typer()
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_AT_ONCE = 1000
+
+
+@declared(app, "purge-history")
+def purge_history(
+    target: Target,
+    created_after: Annotated[str | None, typer.Option("--created-after", metavar="TIME")] = None,
+    created_before: Annotated[str | None, typer.Option("--created-before", metavar="TIME")] = None,
+    runtime_status: Annotated[
+        str | None, typer.Option("--runtime-status", metavar="STATUSES", help="With spaces between (all finished).")
+    ] = None,
+    id_flag: Annotated[str | None, typer.Option("--id", metavar="ID", help="This instance only.")] = None,
+    include_running: Annotated[
+        bool, typer.Option("--include-running", help="Delete instances that have not finished, too.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Delete finished orchestrations with their history."""
+    if id_flag is not None:
+        _confirm(yes, f"Delete instance '{id_flag}' of task hub {target.name}?")
+        text = f"Could not find an orchestration instance with id '{id_flag}'"
+        _report(target, target.expect(PurgeInstance(id_flag), Purged, text).instances, None)
+        return
+    first = arguments.moment("created-after", created_after)
+    last = arguments.moment("created-before", created_before)
+    statuses = arguments.statuses(runtime_status)
+    chosen = InstanceFilter(
+        created_from=first, created_to=last, statuses=statuses, kinds=(int(InstanceKind.ORCHESTRATION),)
+    )
+    operation = PurgeInstances(chosen, include_running)
+    count = target.expect(msgspec.structs.replace(operation, dry_run=True), Purged).instances
+    if dry_run:
+        _report(target, count, None, "Instances that would be deleted")
+        return
+    if count:
+        _confirm(yes, f"Delete {count} instances of task hub {target.name}?")
+    deleted = _purge(target, operation, count)
+    between = f"created between '{_limit(first, 'the beginning')}' and '{_limit(last, 'now')}'"
+    matched = ",".join(RuntimeStatus(status).label for status in statuses)
+    ending = f" and whose runtime status matched one of the following: [{matched}]" if matched else ""
+    _report(target, deleted, f"Purged orchestration history for all instances {between}{ending}")
+
+
+@declared(app, "delete-task-hub")
+def delete_task_hub(target: Target, yes: Yes = False) -> None:
+    """Delete everything in a task hub: orchestrations, running ones included, and entities."""
+    operation = PurgeInstances(InstanceFilter(), include_running=True)
+    count = target.expect(msgspec.structs.replace(operation, dry_run=True), Purged).instances
+    _confirm(yes, f"Delete task hub {target.name} with {count} instances, running ones and entities included?")
+    deleted = _purge(target, operation, count)
+    if target.json:
+        print_json({"TaskHub": target.hub, "InstancesDeleted": deleted})
+    else:
+        print(f"Task hub '{target.name}' successfully deleted.")
+
+
+def _purge(target: Target, operation: PurgeInstances, total: int) -> int:
+    deleted, continuation = 0, None
+    with Progress("Deleting", total) as progress:
+        while True:
+            step = msgspec.structs.replace(operation, limit=_AT_ONCE, continuation=continuation)
+            answer = target.expect(step, Purged)
+            deleted, continuation = deleted + answer.instances, answer.continuation
+            progress.advance(answer.instances)
+            if continuation is None:
+                return deleted
+
+
+def _confirm(yes: bool, question: str) -> None:
+    """Ask, unless that is not wanted. Raises `CommandFailed` when the answer is no."""
+    if yes:
+        return
+    print(f"{question} [y/N] ", end="", flush=True, file=sys.stderr)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandFailed("Nothing was deleted. Answer y, or give --yes.")
+
+
+def _report(target: Target, count: int, sentence: str | None, label: str = "Instances deleted") -> None:
+    if target.json:
+        print_json({"InstancesDeleted": count})
+        return
+    if sentence is not None:
+        print(sentence)
+    print(f"{label}: {count}")
+
+
+def _limit(time: int | None, missing: str) -> str:
+    return missing if time is None else full_time(time)

@@ -1,0 +1,208 @@
+"""`perdure durable ...` on a store whose host is down: what it prints, its exit codes, its JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perdure.cli.durable.app import prepared
+from perdure.cli.main import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a durable command in an app folder; exit code, output, error output."""
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    monkeypatch.chdir(tmp_path)
+    for name in ("PERDURE_STORE", "WEBSITE_SITE_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*words: str, answer: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        code = main(["durable", *words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def json_of(run: Run, *words: str) -> Any:
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_start_and_status(run: Run) -> None:
+    code, out, _ = run("start-new", "--function-name", "hello", "--id", "one", "--input", '{"a": [1, 2]}')
+    assert code == 0
+    assert out.startswith("Started 'hello' at 20")
+    assert out.endswith("Instance ID: 'one'.\n")
+    state = json_of(run, "get-runtime-status", "--id", "one", "--show-input", "true")
+    assert set(state) == {
+        "CompletedTime", "CompressedSize", "CreatedTime", "Input", "LastUpdatedTime", "Name", "OrchestrationInstance",
+        "OrchestrationStatus", "RuntimeStatus", "Output", "ParentInstance", "Size", "Status", "Tags", "Version",
+        "Generation", "ScheduledStartTime", "FailureDetails",
+    }  # fmt: skip
+    assert (state["Name"], state["Input"], state["OrchestrationStatus"]) == ("hello", '{"a":[1,2]}', 6)
+    assert state["RuntimeStatus"] == "Pending"
+    assert state["OrchestrationInstance"]["InstanceId"] == "one"
+    assert json_of(run, "get-runtime-status", "one")["Input"] is None
+    code, out, _ = run("get-runtime-status", "one")
+    assert "Status        Pending" in out
+
+
+def test_a_second_start_is_refused(run: Run) -> None:
+    run("start-new", "--function-name", "hello", "--id", "one")
+    code, _, err = run("start-new", "--function-name", "hello", "--id", "one")
+    assert code == 1
+    assert err.startswith("Could not start new instance 'one'. An Orchestration instance with the status Pending")
+    assert run("start-new", "--function-name", "hello", "--id", "one", "--if-exists", "return")[0] == 0
+    assert run("start-new", "--function-name", "hello", "--id", "a/b")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "stored"),
+    [
+        (("--input", "Tokyo"), '"Tokyo"'),
+        (("--input", '"Tokyo"'), '"Tokyo"'),
+        (("--input", "5"), "5"),
+        (("--input", "null"), "null"),
+        (("--input-text", "5"), '"5"'),
+        (("--input", "@in.json"), '{"x":"ö"}'),
+        ((), None),
+    ],
+)
+def test_inputs(run: Run, flags: tuple[str, ...], stored: str | None) -> None:
+    Path("in.json").write_text('{"x": "ö"}', "utf-8")
+    run("start-new", "--function-name", "hello", "--id", "one", *flags)
+    assert json_of(run, "get-runtime-status", "one", "--show-input")["Input"] == stored
+
+
+def test_wrong_inputs(run: Run) -> None:
+    start = ("start-new", "--function-name", "hello")
+    assert run(*start, "--input", "@nowhere.json")[::2] == (1, "Could not find input file at 'nowhere.json'\n")
+    Path("bad.json").write_text("{")
+    code, _, err = run(*start, "--input", "@bad.json")
+    assert (code, "holds no JSON" in err) == (1, True)
+    assert run(*start, "--input", "1", "--input-text", "1")[0] == 2
+    assert run("get-instances", "--created-after", "soon")[0] == 2
+    assert "no runtime status" in run("get-instances", "--runtime-status", "running lost")[2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("get-runtime-status", "--id", "nobody"),
+        ("get-history", "--id", "nobody"),
+        ("raise-event", "--id", "nobody", "--event-name", "x"),
+        ("terminate", "--id", "nobody"),
+        ("suspend", "--id", "nobody"),
+        ("resume", "--id", "nobody"),
+        ("rewind", "--id", "nobody"),
+        ("restart", "--id", "nobody"),
+        ("wait", "nobody"),
+        ("why", "nobody"),
+        ("purge-history", "--id", "nobody", "--yes"),
+        ("get-entity", "@counter@a"),
+    ],
+)
+def test_what_is_not_there_is_exit_code_4(run: Run, words: tuple[str, ...]) -> None:
+    code, _, err = run(*words)
+    assert code == 4
+    assert len(err.strip().splitlines()) == 1, "one line, no traceback"
+
+
+def test_time_outs_are_exit_code_5(run: Run) -> None:
+    run("start-new", "--function-name", "hello", "--id", "one")
+    assert run("wait", "one", "--timeout", "0.05")[0] == 5
+    code, out, err = run("terminate", "--id", "one", "--reason", "x", "--timeout", "0.05")
+    assert code == 5
+    assert "Sent a termination message to instance 'one'. Waiting up to 0.05 seconds" in out
+    assert err.startswith("Instance did not terminate within the given timeout.")
+
+
+@pytest.mark.parametrize("words", [("nothing",), ("start-new",), ("get-runtime-status",), ("get-history", "--wat")])
+def test_usage_is_exit_code_2(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words)[0] == 2
+
+
+def test_wrong_states_are_refused(run: Run) -> None:
+    run("start-new", "--function-name", "hello", "--id", "one")
+    code, _, err = run("rewind", "--id", "one")
+    assert (code, err.startswith("Orchestration instance not rewound. Must have a status of 'Failed'")) == (1, True)
+    code, _, err = run("resume", "--id", "one")
+    assert (code, "in the Pending state" in err) == (1, True)
+    assert run("restart", "--id", "one", "--same-id")[0] == 1
+    assert run("restart", "--id", "one", "--restart-with-new-instance-id", "true")[0] == 0
+
+
+def test_list(run: Run) -> None:
+    for number in range(5):
+        run("start-new", "--function-name", "hello", "--id", f"i{number}", "--tag", f"n={number}")
+    first, err = run("get-instances", "--top", "2", "--json")[1:]
+    assert [state["OrchestrationInstance"]["InstanceId"] for state in json.loads(first)] == ["i0", "i1"]
+    token = err.split("'")[1]
+    assert len(json_of(run, "get-instances", "--continuation-token", token)) == 3
+    assert [s["Name"] for s in json_of(run, "get-instances", "--tag", "n=3")] == ["hello"]
+    assert json_of(run, "get-instances", "--runtime-status", "completed failed") == []
+    assert len(json_of(run, "get-instances", "--runtime-status", "PENDING")) == 5
+    assert len(json_of(run, "get-instances", "--created-before", "2001-01-01")) == 0
+    out = run("get-instances", "--id-prefix", "i4")[1]
+    assert "i4" in out
+    assert out.splitlines()[-1] == "Continuation token for next set of results: ''"
+    assert run("get-instances", "--continuation-token", "wrong")[0] == 1
+
+
+def test_deleting_asks(run: Run) -> None:
+    run("start-new", "--function-name", "hello", "--id", "one")
+    code, _, err = run("delete-task-hub", answer="n\n")
+    assert code == 1
+    assert "Delete task hub TestHubName with 1 instances, running ones and entities included? [y/N]" in err
+    assert len(json_of(run, "get-instances")) == 1
+    assert json_of(run, "purge-history", "--yes") == {"InstancesDeleted": 0}, "it has not finished"
+    code, out, _ = run("purge-history", "--include-running", "--runtime-status", "pending failed", answer="y\n")
+    assert code == 0
+    assert "whose runtime status matched one of the following: [Pending,Failed]" in out
+    assert out.endswith("Instances deleted: 1\n")
+    assert run("delete-task-hub", "--yes")[1] == "Task hub 'TestHubName' successfully deleted.\n"
+
+
+def test_signals(run: Run) -> None:
+    text = "Signaled operation 'add' to entity '@counter@a'.\n"
+    assert run("signal-entity", "@Counter@a", "--operation", "add", "--input", "1")[:2] == (0, text)
+    assert run("signal-entity", "--entity-name", "Counter", "--entity-key", "a", "--op", "add")[:2] == (0, text)
+    assert run("signal-entity", "counter")[0] == 2
+    assert json_of(run, "list-entities") == [], "no host has run it yet"
+    assert "2 operations wait: 'add'." in run("why", "@counter@a")[1]
+
+
+def test_other_stores_and_hubs(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("start-new", "--function-name", "hello", "--id", "one", "--task-hub-name", "Other")
+    assert json_of(run, "get-instances") == []
+    assert len(json_of(run, "get-instances", "--task-hub-name", "Other")) == 1
+    store = f"sqlite:///{tmp_path}/elsewhere.db"
+    run("start-new", "--function-name", "hello", "--store", store)
+    assert len(json_of(run, "get-instances", "--store", store)) == 1
+    monkeypatch.setenv("MyStore", store)
+    assert len(json_of(run, "get-instances", "--connection-string-setting", "MyStore", "--json")) == 1
+    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    assert json_of(run, "get-instances", "--connection-string-setting", "AzureWebJobsStorage") == []
+    code, _, err = run("get-instances", "--connection-string-setting", "Missing")
+    assert (code, err.startswith("No storage connection string found")) == (1, True)
+    assert run("get-instances", "--url", "http://127.0.0.1:9")[0] == 1
+    (tmp_path / "host.json").unlink()
+    assert run("get-instances")[0] == 1
+    assert len(json_of(run, "get-instances", "--store", store)) == 1, "a store needs no app"
+
+
+def test_switches_as_azure_tools_take_them() -> None:
+    words = ["durable", "x", "--show-input", "true", "--show-output=false", "--input", "true"]
+    assert prepared(words) == ["durable", "x", "--show-input", "--no-show-output", "--input", "true"]
+    assert prepared(["--restart-with-new-instance-id", "false"]) == ["--same-id"]
