@@ -161,7 +161,7 @@ def supervisor_options(config: HostConfig, environment: dict[str, str], code: st
         arguments += ["--wait-for-client"] if config.flags.debug_wait else []
     return SupervisorOptions(
         script_root=config.script_root,
-        processes=1 if config.flags.debug is not None else config.worker_count,
+        processes=1 if config.under_debugger else config.worker_count,
         interpreter=config.worker_python or "",
         arguments=tuple(arguments[1:] if arguments[:1] == ["--"] else arguments),
         environment={**environment, **config.environment},
@@ -171,6 +171,7 @@ def supervisor_options(config: HostConfig, environment: dict[str, str], code: st
         function_timeout=config.function_timeout or 0.0,
         max_activities=config.max_concurrent_activities,
         shutdown_grace=config.shutdown_timeout,
+        under_debugger=config.under_debugger,
     )
 
 

@@ -131,6 +131,11 @@ class HostConfig(Struct, frozen=True, kw_only=True):
         value = self.setting(f"AzureWebJobs.{function}.Disabled") or self.setting(f"AzureWebJobs__{function}__Disabled")
         return value is not None and value.strip().lower() in ("true", "1")
 
+    @property
+    def under_debugger(self) -> bool:
+        """Whether workers run under debugpy: by --debug, or by arguments of theirs as editors pass them."""
+        return self.flags.debug is not None or "debugpy" in self.worker_arguments.split()
+
     def on_port(self, port: int) -> HostConfig:
         """This configuration once the port is known: the app sees it in WEBSITE_HOSTNAME."""
         added = dict(self.environment)

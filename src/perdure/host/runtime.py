@@ -142,11 +142,9 @@ class Host:
         self._take(loaded)
         self.state = "Running"
         self._announce()
-        if config.flags.debug is not None:
-            where = f"127.0.0.1:{config.flags.debug}"
-            self._log.write(
-                "perdure", WARNING, f"A debugger may attach at {where}; file changes do not reload the app."
-            )
+        if config.under_debugger:
+            where = f"at 127.0.0.1:{config.flags.debug}" if config.flags.debug else f"({config.worker_arguments})"
+            self._log.write("perdure", WARNING, f"A debugger may attach {where}; file changes do not reload the app.")
         elif config.flags.reload or (config.flags.reload is None and _is_loopback(config.address)):
             self._reload = AppReload(config, self._code, self._supervisor, self._log, self._take_anew)
             await self._reload.start()

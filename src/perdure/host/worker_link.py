@@ -32,6 +32,7 @@ class SupervisorOptions(Struct, frozen=True):
 
     `interpreter` "": the one that runs this host; `arguments` go before `-m` (such as those of debugpy).
     `environment` None: this process's own. `function_timeout` 0: none. `heartbeat_limit` 0: no hang detection.
+    `under_debugger`: `arguments` start a debugger, which has one port, so only one worker at a time can.
     """
 
     script_root: str
@@ -46,6 +47,7 @@ class SupervisorOptions(Struct, frozen=True):
     max_activities: int = 10 * (os.cpu_count() or 1)
     shutdown_grace: float = 10.0
     heartbeat_limit: float = 60.0
+    under_debugger: bool = False
 
 
 class Run:

@@ -250,7 +250,7 @@ class Worker:
             current = turns.current
             if current is not None and current is not self._reported:
                 seconds = time_now - turns.since
-                if seconds >= _BLOCKING_SECONDS:
+                if seconds >= _BLOCKING_SECONDS and not _debugger_attached():
                     self._reported = current
                     self._report_blocking(current, turns, seconds)
         if time_now - self._last_beat >= _BEAT_SECONDS:
@@ -265,10 +265,8 @@ class Worker:
         turn, seconds = "", 0.0
         if self._turns is not None and (current := self._turns.current) is not None:
             turn, seconds = current.invocation, time_now - self._turns.since
-        debugpy = sys.modules.get("debugpy")
-        attached = bool(debugpy is not None and debugpy.is_client_connected())
         free = max(0, (self._pool.size if self._pool else 0) - len(self.running))
-        return Heartbeat(len(self.running), turn, seconds, free, attached)
+        return Heartbeat(len(self.running), turn, seconds, free, _debugger_attached())
 
     def _report_blocking(self, begin: BeginTurn, turns: TurnThread, seconds: float) -> None:
         name, place = self._app.orchestrator_function(begin.request.name), turns.place()
@@ -348,6 +346,11 @@ class Worker:
     def _only_running(self) -> Invocation | None:
         running = list(self.running.values())
         return running[0] if len(running) == 1 else None
+
+
+def _debugger_attached() -> bool:
+    debugpy = sys.modules.get("debugpy")
+    return bool(debugpy is not None and debugpy.is_client_connected())
 
 
 _own_tasks: set[asyncio.Task[None]] = set()

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from perdure.host.messages import AppIndexed, WorkerMessage
 from perdure.host.worker_link import SupervisorOptions, WorkerLink
 
@@ -130,7 +132,8 @@ class WorkerSet:
 
     def start_quarantine(self) -> None:
         """Start the worker in which suspects run."""
-        self.quarantine = self._link("quarantine")
+        options = structs.replace(self.options, arguments=()) if self.options.under_debugger else self.options
+        self.quarantine = self._link("quarantine", options)
         self._spawn(self._launch(self.quarantine))
 
     def dismiss(self, link: WorkerLink, grace: float) -> None:
@@ -162,16 +165,14 @@ class WorkerSet:
 
     def _new_link(self) -> WorkerLink:
         """A worker that is counted from now on; `_launch` starts its process."""
-        link = self._link("worker")
+        link = self._link("worker", self.options)
         self._links.append(link)
         return link
 
-    def _link(self, role: str) -> WorkerLink:
+    def _link(self, role: str, options: SupervisorOptions) -> WorkerLink:
         self._serial += 1
         listener = self._listener
-        return WorkerLink(
-            f"{role}-{self._serial}", self.options, listener.on_messages, listener.on_line, self._on_link_end
-        )
+        return WorkerLink(f"{role}-{self._serial}", options, listener.on_messages, listener.on_line, self._on_link_end)
 
     async def _launch(self, link: WorkerLink) -> None:
         try:
