@@ -41,14 +41,17 @@ class LoadedApp:
         self.errors += [
             f"The '{function}' function is in error: {text}" for function, text in self.functions.mistakes.items()
         ]
+        self.dialect = f"SDK dialect {app.dialect}: {app.dialect_reason}."
         self.warnings = list(app.warnings)
         silent = ", ".join(f"{f.name} ({f.trigger})" for f in self.functions.not_fired())
         if silent:
             self.warnings.append(f"Not fired here, only by hand with POST /admin/functions/NAME: {silent}.")
 
     def tell(self, log: HostLog) -> None:
-        """Log what is wrong."""
+        """Log what is wrong, and with `--verbose` which dialect the app has and why."""
         tell_notes(self.config, log)
+        if self.config.flags.verbose:
+            log.write("perdure", INFORMATION, self.dialect)
         for text in self.errors:
             log.write("perdure", ERROR, text)
         for text in self.warnings:

@@ -25,6 +25,7 @@ from perdure.host.messages import (
     InvocationFailed,
     TriggerInvocation,
 )
+from perdure.host.native_activity import input_parameter, of_input
 from perdure.host.trigger_values import trigger_value
 from perdure.host.user_errors import hidden_frames
 from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityRequest
@@ -59,14 +60,19 @@ class UserFunction:
         indexed = loaded.indexed
         self.name = indexed.name
         self.trigger = indexed.trigger
+        self.typed = typed
+        lowered = [{name.lower(): value for name, value in binding.items()} for binding in indexed.bindings]
+        self.trigger_binding = next(b for b in lowered if str(b.get("type", "")).lower() == indexed.trigger)
         self.call = loaded.call
-        self.bindings = Bindings(indexed.name, loaded.call, indexed.bindings, loaded.directory, durable_client)
+        if indexed.trigger == ACTIVITY:
+            input_name = str(self.trigger_binding.get("name", ""))
+            parameter = input_parameter(self.call, input_name, [str(b.get("name", "")) for b in lowered])
+            if parameter is not None:
+                self.call, self.typed = of_input(self.call, input_name, parameter), True
+        self.bindings = Bindings(indexed.name, self.call, indexed.bindings, loaded.directory, durable_client)
         self.is_plain = self.bindings.is_plain
         self.is_async = is_coroutine_function(loaded.call)
-        self.typed = typed
         self._undelivered = dict(self.bindings.other_outputs)
-        lowered = ({name.lower(): value for name, value in binding.items()} for binding in indexed.bindings)
-        self.trigger_binding = next(b for b in lowered if str(b.get("type", "")).lower() == indexed.trigger)
 
     def prepare(self, begin: Begin) -> tuple[dict[str, Any], Outputs]:
         """The keyword arguments for `begin`, and the outputs among them. Raises what decoding the input raises."""

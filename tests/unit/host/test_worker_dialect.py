@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from perdure.host import dialect
+from perdure.host.app_loading import LoadedApp
+from perdure.host.config import Flags, load_config
 from perdure.host.dialect import decide_dialect, installed_version
+from perdure.host.logs import HostLog, Record
+from perdure.host.messages import AppIndexed
 
 
 @pytest.fixture
@@ -60,3 +64,14 @@ def test_installed_distribution(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     assert installed_version() == 2
     assert decide_dialect("auto", str(tmp_path), None) == (2, "azure-functions-durable 2 is installed")
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_the_dialect_and_why_are_said_when_asked_for(tmp_path: Path, verbose: bool) -> None:
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    config = load_config(Flags(verbose=verbose), {}, tmp_path)
+    records: list[Record] = []
+    indexed = AppIndexed([], [], [], "v2", 2, "the app uses X, which exists only in 2.0", "3.12", "", 1, 1)
+    LoadedApp(indexed, config).tell(HostLog.of(config, records.append))
+    said = [record.text for record in records]
+    assert said == (["SDK dialect 2: the app uses X, which exists only in 2.0."] if verbose else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 from perdure.host.bindings import Bindings, client_binding
 from perdure.host.http_values import http_answer, http_request
-from perdure.host.messages import HttpAnswer, HttpInvocation
+from perdure.host.indexing import LoadedFunction
+from perdure.host.invoke import UserFunction
+from perdure.host.messages import BeginActivity, HttpAnswer, HttpInvocation, IndexedFunction
 from perdure.host.trigger_values import trigger_value
+from perdure.model.execution import ActivityRequest
 
 TRIGGER = {"name": "req", "type": "httpTrigger", "direction": "in"}
 RETURN = {"name": "$return", "type": "http", "direction": "out"}
@@ -169,3 +173,39 @@ def test_triggers_fired_by_hand(trigger: str, payload: str | None, binding: dict
 def test_a_trigger_that_needs_json() -> None:
     with pytest.raises(ValueError, match="input of a eventGridTrigger must be JSON"):
         trigger_value("eventgridtrigger", "nonsense", {"type": "eventGridTrigger"})
+
+
+CITY = {"name": "city", "type": "activityTrigger", "direction": "in"}
+
+
+def activity(call: Any, *bindings: dict[str, Any], typed: bool = False) -> Any:
+    """What a call with the input `"x"` returns, whatever the activity's parameters are."""
+    indexed = IndexedFunction("act", "activitytrigger", "act", [CITY, *bindings], "app.py", "act")
+    function = UserFunction(LoadedFunction(indexed, call, "/app"), "{}", typed)
+    request = ActivityRequest(1, 0, 0, "inst", "act", '"x"')
+    arguments, _ = function.prepare(BeginActivity("i", request))
+    returned = function.call(**arguments)
+    return asyncio.run(returned) if function.is_async else returned
+
+
+def test_two_argument_activities_get_a_context_that_knows_nothing_and_the_input() -> None:
+    for call in (lambda ctx, city: (ctx, city), lambda ctx, payload: (ctx, payload)):
+        context, value = activity(call)
+        assert value == "x"
+        with pytest.raises(NotImplementedError, match="has no 'instance_id'"):
+            _ = context.instance_id
+
+    async def later(ctx: Any, payload: Any) -> Any:
+        return payload
+
+    assert activity(later) == "x"
+
+
+def test_activities_with_other_bindings_stay_as_they_are() -> None:
+    assert activity(lambda city: city) == "x"
+    assert activity(lambda city, context: (city, context.function_name)) == ("x", "act")
+    assert activity(lambda context, city: (context.function_name, city)) == ("act", "x")
+    client = {"name": "client", "type": "durableClient", "direction": "in"}
+    assert activity(lambda client, city: (client, city), client) == ("{}", "x")
+    with pytest.raises(ValueError, match="takes a, b, which no binding"):
+        activity(lambda city, a, b: None)
