@@ -31,12 +31,14 @@ _CONTROL = (h.ExecutionSuspended, h.ExecutionResumed, h.ExecutionTerminated, h.E
 
 class Place(Struct, frozen=True):
     """Where the code stands, learned by replaying it: `file:line in function`, what it waits for there, the names of
-    the external events among that, and the names of events that came and that nobody has taken yet."""
+    the external events among that, the names of events that came and that nobody has taken yet, and since when it waits
+    for the events (microseconds)."""
 
     location: str = ""
     waits_for: str = ""
     events: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
+    since: int = 0
 
 
 class _Open(Struct):
@@ -111,7 +113,9 @@ def _suspended(
     held = [message for message in inbox if not isinstance(message.event, _CONTROL) and message.due <= now]
     resumed = any(isinstance(message.event, h.ExecutionResumed) for message in inbox)
     end = "A resume waits for a host to take it." if resumed else "It goes on when it is resumed."
-    return f"{who} is suspended since {_when(since, now)}{reason}: {_count(len(held), 'message')} wait. {end}"
+    return (
+        f"{who} is suspended since {_when(since, now)}{reason}: {_count(len(held), 'message')} {_waiting(held)}. {end}"
+    )
 
 
 def _pending(record: InstanceRecord, hosts: Sequence[LiveHost], who: str, now: int, unrunnable: str) -> str:
@@ -171,7 +175,8 @@ def _entity(record: InstanceRecord, inbox: Sequence[WaitingMessage], hosts: Sequ
     else:
         text = f"{who} has work that no turn has taken yet."
     if operations:
-        text += f" {_count(len(operations), 'operation')} wait: {_names(event.operation for event in operations)}."
+        listed = _names(event.operation for event in operations)
+        text += f" {_count(len(operations), 'operation')} {_waiting(operations)}: {listed}."
     return " ".join(filter(None, [text, _nobody_runs(record, hosts), *_owner(record, hosts)]))
 
 
@@ -197,7 +202,7 @@ def _waits(
     if len(open_tasks) > _NAMED:
         told.append(f"{_count(len(open_tasks) - _NAMED, 'more task')} are open.")
     if place is not None and place.events:
-        told.append(f"It waits for the event {_names(place.events, ' or ')} since {_when(_last_time(history), now)}.")
+        told.append(f"It waits for the event {_names(place.events, ' or ')} since {_when(place.since, now)}.")
     elif not open_tasks and not arrived:
         told.append("No activity, child, timer or entity call is open: it waits for an external event.")
     told += _other_events(history, arrived, place)
@@ -285,10 +290,6 @@ def _open(history: Sequence[h.HistoryEvent]) -> list[_Open]:
 # ---- words
 
 
-def _last_time(history: Sequence[h.HistoryEvent]) -> int:
-    return next((e.timestamp for e in reversed(history) if isinstance(e, h.OrchestratorStarted)), 0)
-
-
 def _when(time: int, now: int) -> str:
     """A time with its distance: `2026-01-01 10:00:00 UTC (3 min ago)`."""
     text = (_EPOCH + timedelta(microseconds=time)).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -305,6 +306,10 @@ def _span(microseconds: int) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number or 'no'} {noun}s"
+
+
+def _waiting(things: Sequence[object]) -> str:
+    return "waits" if len(things) == 1 else "wait"
 
 
 def _names(names: Iterable[str], last: str = ", ") -> str:

@@ -1,0 +1,74 @@
+"""Where a running orchestration stands in its code, found by replaying its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from perdure.model.execution import TurnRequest
+from perdure.sdk.execution import Execution
+from perdure.sdk.options import SdkOptions
+from perdure.sdk.orchestrator_code import OrchestratorCode, Prepared
+from perdure.sdk.replay import replay
+from perdure.sdk.session import Session
+from perdure.sdk.tasks import RUNNING, CompoundTask, EventTask, TaskBase
+
+
+class Standing(Struct, frozen=True):
+    """`location` is `file:line in function`, `waits_for` the task there as the call that made it, `events` the names
+    of external events among that and `since` (microseconds) when the wait for them began, `unclaimed` the names of
+    events that came and that no wait has taken.
+    `mismatch` is the report when the code no longer does what the history says."""
+
+    location: str = ""
+    waits_for: str = ""
+    events: tuple[str, ...] = ()
+    unclaimed: tuple[str, ...] = ()
+    mismatch: str = ""
+    since: int = 0
+
+
+class _Timed(Execution):
+    """Notes when each wait for an external event began."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.began: dict[int, int] = {}
+
+    def open_wait(self, task: EventTask[Any]) -> None:
+        self.began[id(task)] = self.now
+        super().open_wait(task)
+
+
+def stand(code: OrchestratorCode, options: SdkOptions, request: TurnRequest) -> Standing:
+    """Replay `request.history`; its events are not looked at. Nothing that the code decides goes anywhere."""
+    prepared = Prepared(code, options)
+    execution = _Timed(request.instance_id, prepared.name, prepared.dialect, options, generation=request.generation)
+    execution.history = []
+    session = Session(request, prepared, execution)
+    try:
+        mismatch = replay(session, request.history or ())
+        if mismatch is not None:
+            return Standing(mismatch=mismatch)
+        waits_for = session.waits_for
+        events = list(_events(waits_for))
+        return Standing(
+            session.location(),
+            waits_for.describe() if waits_for is not None else "",
+            tuple(event.name for event in events),
+            tuple(event.name for event in execution.unconsumed_events(())),
+            since=min((execution.began.get(id(event), 0) for event in events), default=0),
+        )
+    finally:
+        session.close()
+
+
+def _events(task: TaskBase[Any] | None) -> Iterator[EventTask[Any]]:
+    if isinstance(task, EventTask) and task.state is RUNNING:
+        yield task
+    elif isinstance(task, CompoundTask):
+        children: Sequence[TaskBase[Any]] = task.children
+        for child in children:
+            yield from _events(child)

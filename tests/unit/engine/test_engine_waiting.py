@@ -1,0 +1,149 @@
+"""The paragraph of `perdure durable why`: one case for each reason why an instance may stand still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perdure.engine.waiting import Place, explain
+from perdure.model import history as h
+from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
+from perdure.model.operations import LiveHost, WaitingMessage
+
+S = 1_000_000
+NOW = 1_767_225_600 * S  # 2026-01-01
+HOST = LiveHost(7, "127.0.0.1:7071", {"orchestration": ("Order",), "activity": ("Pay",), "entity": ("counter",)})
+CLIENT = LiveHost(9, "", {})
+
+
+def record(status: RuntimeStatus = RuntimeStatus.RUNNING, **fields: Any) -> InstanceRecord:
+    values: dict[str, Any] = {
+        "n": 1,
+        "instance_id": "o1",
+        "kind": InstanceKind.ORCHESTRATION,
+        "name": "Order",
+        "version": "",
+        "generation": 0,
+        "turn": 2,
+        "status": status,
+        "owner": 7,
+        "created": NOW - 600 * S,
+        "updated": NOW - 60 * S,
+        "first_turn": 1,
+        **fields,
+    }
+    return InstanceRecord(**values)
+
+
+def turn(*events: h.HistoryEvent, at: int = -60) -> list[h.HistoryEvent]:
+    return [h.OrchestratorStarted(NOW + at * S), *events]
+
+
+FIRST = turn(h.ExecutionStarted("Order"), at=-600)
+
+
+@pytest.mark.parametrize(
+    ("events", "inbox", "told"),
+    [
+        (
+            [h.TaskScheduled(0, "Pay")],
+            [],
+            "Activity 'Pay' was scheduled 2025-12-31 23:59:00 UTC (60 s ago) and has not",
+        ),
+        ([h.TaskScheduled(0, "Pey")], [], "The function 'Pey' doesn't exist, is disabled, or is not an activity"),
+        (
+            [h.SubOrchestrationInstanceCreated(0, "Child", "c1")],
+            [],
+            "It waits for its child 'c1' (Child), which was started",
+        ),
+        (
+            [h.TimerCreated(0, NOW + 3600 * S)],
+            [WaitingMessage(h.TimerFired(0, NOW + 3600 * S), NOW + 3600 * S)],
+            "A timer fires 2026-01-01 01:00:00 UTC (in 60 min).",
+        ),
+        ([h.TimerCreated(0, NOW + 3600 * S)], [], "it waits for an external event"),
+        (
+            [h.TaskScheduled(0, "Pay", attempt=2), *turn(h.TaskFailed(0, "no"), h.TimerCreated(1, NOW + 41 * S))],
+            [WaitingMessage(h.TimerFired(1, NOW + 41 * S), NOW + 41 * S)],
+            "Activity 'Pay' failed on attempt 2; attempt 3 comes 2026-01-01 00:00:41 UTC (in 41 s).",
+        ),
+        ([h.EntityOperationCalled(0, "@a@b", "get")], [], "It waits for the answer of entity '@a@b' to 'get', called"),
+        ([h.EntityLocksRequested(0, ("@a@b", "@c@d"))], [], "It waits for the locks of '@a@b' and '@c@d', asked for"),
+        ([h.EntityLocksRequested(0, ("@a@b",)), h.EntityLockGranted(0)], [], "it waits for an external event"),
+        ([h.EventRaised("x"), h.EventRaised("x")], [], "Events that came so far: 'x' (2 times)."),
+        ([], [WaitingMessage(h.EventRaised("y"))], "Events that no turn has taken yet: 'y'."),
+        (
+            [h.TaskScheduled(0, "Pay")],
+            [WaitingMessage(h.TaskCompleted(0))],
+            "1 result came that no turn has taken yet.",
+        ),
+        ([h.TaskScheduled(number, "Pay") for number in range(9)], [], "4 more tasks are open."),
+    ],
+)
+def test_open_tasks(events: list[h.HistoryEvent], inbox: list[WaitingMessage], told: str) -> None:
+    text = explain(record(), [*FIRST, *turn(*events)], inbox, [HOST], NOW)
+    assert told in text
+    assert text.startswith("'o1' (Order) has been waiting since 2025-12-31 23:59:00 UTC (60 s ago).")
+    assert text.endswith("Host 7 at 127.0.0.1:7071 owns it.")
+
+
+def test_the_place_in_the_code() -> None:
+    place = Place("app.py:12 in order", "context.wait_for_external_event('go')", ("go",), ("other",), NOW - 300 * S)
+    text = explain(record(), FIRST, [], [HOST], NOW, place)
+    assert "Its code stands at app.py:12 in order, for context.wait_for_external_event('go')." in text
+    assert "It waits for the event 'go' since 2025-12-31 23:55:00 UTC (5 min ago)." in text
+    assert "Events that came under other names and wait: 'other'." in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "hosts", "told"),
+    [
+        ({"parked": "Turn 3 differs at app.py:9."}, [HOST], "is parked: its code no longer does what its history says"),
+        ({"parked": "Turn 3 differs at app.py:9."}, [HOST], "Turn 3 differs at app.py:9."),
+        ({"owner": 0}, [HOST], "No host owns it: a host takes it when something comes for it."),
+        ({"owner": 3}, [HOST], "Its owner (host 3) is gone: another host takes it over."),
+        ({"suspect": 2}, [HOST], "A worker died while it ran (2 times)"),
+        ({"not_before": NOW + 10 * S}, [HOST], "It is held back until 2026-01-01 00:00:10 UTC (in 10 s)."),
+        ({}, [], "No host of this task hub is up: it goes on when one starts."),
+        ({}, [CLIENT], "No host of this task hub is up"),
+        ({"name": "Odrer"}, [HOST], "The function 'Odrer' doesn't exist, is disabled, or is not an orchestrator"),
+        ({"status": RuntimeStatus.PENDING, "not_before": NOW + S}, [HOST], "It is to start 2026-01-01 00:00:01 UTC"),
+        ({"status": RuntimeStatus.PENDING, "owner": 0}, [HOST], "No host owns it yet: a host takes it as soon as"),
+        ({"status": RuntimeStatus.PENDING}, [HOST], "Host 7 at 127.0.0.1:7071 owns it. That host is busy"),
+        ({"status": RuntimeStatus.PENDING}, [], "has not started. No host of this task hub is up"),
+        (
+            {"status": RuntimeStatus.COMPLETED, "completed": NOW - S},
+            [],
+            "completed 2025-12-31 23:59:59 UTC (1.0 s ago)",
+        ),
+        ({"status": RuntimeStatus.FAILED, "output": '"boom"'}, [], 'It said: "boom". Rewind runs again what failed.'),
+        ({"status": RuntimeStatus.TERMINATED}, [], "was terminated"),
+    ],
+)
+def test_states(fields: dict[str, Any], hosts: list[LiveHost], told: str) -> None:
+    assert told in explain(record(**fields), FIRST, [], hosts, NOW)
+
+
+def test_suspended() -> None:
+    history = [*FIRST, *turn(h.ExecutionSuspended("lunch", NOW - 30 * S))]
+    inbox = [WaitingMessage(h.EventRaised("go")), WaitingMessage(h.TimerFired(0, NOW + S), NOW + S)]
+    text = explain(record(RuntimeStatus.SUSPENDED), history, inbox, [HOST], NOW)
+    assert text == (
+        "'o1' (Order) is suspended since 2025-12-31 23:59:30 UTC (30 s ago) (lunch): 1 message waits. "
+        "It goes on when it is resumed."
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "inbox", "told"),
+    [
+        ({}, [], "Entity '@counter@a' has nothing to do."),
+        ({}, [WaitingMessage(h.EntityOperationRequested("add"), NOW + S)], "The next signal comes 2026-01-01 00:00:01"),
+        ({"lock_holder": 5}, [WaitingMessage(h.EntityOperationRequested("add"))], "is locked by instance number 5"),
+        ({}, [WaitingMessage(h.EntityOperationRequested("add"))], "1 operation waits: 'add'."),
+    ],
+)
+def test_entities(fields: dict[str, Any], inbox: list[WaitingMessage], told: str) -> None:
+    entity = record(kind=InstanceKind.ENTITY, instance_id="@counter@a", name="counter", **fields)
+    assert told in explain(entity, [], inbox, [HOST], NOW)
