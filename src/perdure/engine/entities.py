@@ -21,6 +21,7 @@ from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import RuntimeState
 from perdure.model.commit_plan import Message, NewInstance, TurnPlan
 from perdure.model.execution import EntityDecided
+from perdure.model.failure import FailureDetails
 from perdure.model.history import (
     EntityLockGranted,
     EntityLockRequested,
@@ -177,6 +178,30 @@ def _locked_by(plan: TurnPlan, state: RuntimeState, time: int, lock: EntityLock 
     plan = replace(plan, custom_status=None if lock is None else encode_lock(lock), sets_custom_status=True)
     after = replace(_after(state, time, value=state.state, holder=plan.lock_holder), lock=lock)
     return Decision(plan, after, numbers=numbers)
+
+
+def clear(
+    state: RuntimeState,
+    time: int,
+    operations: Sequence[EntityOperationRequested],
+    consumed: tuple[int, ...],
+    ends: bool,
+) -> Decision:
+    """A purge of an entity that is in use: operations that wait are dropped, and who called is told. With the last of
+    them (`ends`) the state goes, and with it what was to come later. The lock stays with its holder, so that no other
+    gets between its operations; requests for it go on waiting."""
+    text = f"The entity '{state.instance_id}' was purged before the operation ran."
+    failure = FailureDetails("InstancePurged", text)
+    messages = [
+        Message(o.caller, EntityOperationFailed(o.caller_task, text, failure, time), o.caller_generation, o.caller_task)
+        for o in operations
+        if o.caller
+    ]
+    plan = _plan(state, time, consumed, messages, -1)
+    if ends:
+        plan = replace(plan, state=None, sets_state=True, close_all_timers=True)
+    after = _after(state, time, value=None if ends else state.state, holder=state.lock_holder)
+    return Decision(plan, replace(after, parked=state.parked))
 
 
 def decide_batch(

@@ -181,13 +181,15 @@ class Parking(Struct, frozen=True):
 
 class Purge(Struct, frozen=True):
     """Delete an instance with everything it has, whoever owns it. `parent_failure` is sent if it was unfinished,
-    `messages` (to entities that it holds locks of) in any case. Only while it stands at `turn` (-1: at any): else, or
-    when its row is in another open transaction, the verdict is FENCED, and REFUSED when it is gone."""
+    `messages` (to entities that it holds locks of) in any case. Only while it stands at `turn` (-1: at any) and, if
+    `idle`, no message waits for it: else, or when its row is in another open transaction, the verdict is FENCED, and
+    REFUSED when it is gone."""
 
     n: int
     parent_failure: Message | None = None
     messages: tuple[Message, ...] = ()
     turn: int = -1
+    idle: bool = False
 
 
 class Release(Struct, frozen=True):

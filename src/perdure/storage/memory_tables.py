@@ -308,6 +308,8 @@ class Application:
             return Verdict.REFUSED
         if purge.turn not in (-1, record.turn):
             return Verdict.FENCED
+        if purge.idle and self.tables.inbox.get(purge.n):
+            return Verdict.FENCED
         if purge.parent_failure is not None and not record.status.is_terminal:
             failures.append(purge.parent_failure)
         failures.extend(purge.messages)

@@ -35,7 +35,6 @@ from perdure.model.instance import (
 from perdure.model.operations import (
     CleanEntities,
     Done,
-    EntitiesCleaned,
     EntityFound,
     Found,
     GetInstance,
@@ -65,6 +64,7 @@ from perdure.model.operations import (
 )
 from perdure.storage.provider import HostRow, InboxRow, StoreError
 from perdure.taskhub.committer import Committer
+from perdure.taskhub.entity_storage import EntityCleaning, EntityPurge
 from perdure.taskhub.instance import Instance
 from perdure.taskhub.interfaces import Clock, Store, Wakes
 from perdure.taskhub.options import HubOptions
@@ -452,7 +452,7 @@ class HubClient:
         committer = self._hub.committer
         parent = _orphaned(record)
         if record.kind is InstanceKind.ENTITY:
-            committer.purge(Purge(record.n, parent), judged)
+            EntityPurge(self._hub, record, judged).begin()
             return
         if record.status in TERMINAL or not record.first_turn:
             committer.purge(Purge(record.n, parent, turn=record.turn), judged)
@@ -512,30 +512,7 @@ class HubClient:
         self._hub.store.query(filter, _PURGE_PAGE, continuation, listed)
 
     def _clean(self, operation: CleanEntities, done: Answer) -> None:
-        """Remove entities without state and without anything that waits."""
-        if not operation.remove_empty:
-            done(EntitiesCleaned(0, 0))
-            return
-        removed = 0
-        filter = InstanceFilter(kinds=(int(InstanceKind.ENTITY),))
-
-        def page_read(page: Page | StoreError) -> None:
-            if isinstance(page, StoreError):
-                done(_unavailable(page))
-                return
-            empty = [r for r in page.items if r.state is None and not r.lock_holder and r.turn > 0]
-
-            def after(count: int) -> None:
-                nonlocal removed
-                removed += count
-                if page.continuation is None:
-                    done(EntitiesCleaned(removed, 0))
-                else:
-                    self._hub.store.query(filter, _PURGE_PAGE, page.continuation, page_read)
-
-            self._purge(empty, after, done)
-
-        self._hub.store.query(filter, _PURGE_PAGE, None, page_read)
+        EntityCleaning(self._hub, operation, done).begin()
 
 
 def _new_id(hub: Hub) -> str:

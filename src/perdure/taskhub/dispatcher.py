@@ -9,7 +9,7 @@ from perdure.engine import entities, lifecycle
 from perdure.engine.catalog import Catalog
 from perdure.engine.decide import Decision, Intake, Room, begin, decide
 from perdure.engine.entity_queue import EntityQueue
-from perdure.engine.runtime_state import at_cursor, is_stale, marked, revived, runs_code, wants_turn
+from perdure.engine.runtime_state import CONTROL, at_cursor, is_stale, marked, revived, runs_code, wants_turn
 from perdure.model.actions import CompleteOrchestration
 from perdure.model.codec import decode_history
 from perdure.model.commit_plan import Parking, Release, TurnVerdict, Verdict, WorkChunk
@@ -484,6 +484,9 @@ class Dispatcher:
     # -- turns without user code
 
     def _control(self, instance: Instance) -> None:
+        if instance.state.kind is InstanceKind.ENTITY:
+            self._clear_entity(instance)
+            return
         row = instance.take_control()
         state, event = instance.state, row.event
         time = self._turn_time(instance, [row])
@@ -545,6 +548,22 @@ class Dispatcher:
         time = self._turn_time(instance, rows)
         cancelled = step.unlock >= 0
         self._commit(instance, entities.lock(state, time, request, self.new_number(), _spent(rows, 0)[0], cancelled))
+
+    def _clear_entity(self, instance: Instance) -> None:
+        """A purge of an entity in use. It reaches what was sent before it, window by window."""
+        queue = instance.inbox
+        control = next(row for row in queue if isinstance(row.event, CONTROL))
+        dropped = [r for r in queue if isinstance(r.event, EntityOperationRequested) and r.seq < control.seq]
+        ends = not 0 < instance.more_after < control.seq
+        if not dropped and not ends:
+            instance.phase = Phase.IDLE
+            self._registry.read_more(instance)
+            return
+        rows = instance.take_at((*(row.seq for row in dropped), *((control.seq,) if ends else ())))
+        instance.controls -= ends
+        time = self._turn_time(instance, rows)
+        operations = [row.event for row in dropped if isinstance(row.event, EntityOperationRequested)]
+        self._commit(instance, entities.clear(instance.state, time, operations, _spent(rows, 0)[0], ends))
 
     def _entity_batch(self, instance: Instance, rows: list[Row]) -> None:
         state = instance.state

@@ -119,7 +119,7 @@ class Registry:
         if instance.late is not None:
             instance.late.append(row)
             return
-        if instance.more_after or row.seq in instance.loaded:
+        if row.seq in instance.loaded or (instance.more_after and not isinstance(row.event, CONTROL)):
             return
         if self._is_full(instance) and not ahead and not isinstance(row.event, CONTROL):
             instance.more_after = max((r.seq for r in instance.inbox), default=0)

@@ -1037,6 +1037,16 @@ class _Purges:
         host.commit(purges=[Purge(open_child, failure)])
         assert [row.event for row in host.load(parent).inbox] == [failure.event]
 
+    def test_a_purge_of_what_is_idle_spares_what_has_messages(self, site: Site) -> None:
+        host = ContractHost(site)
+        n = host.running("a")
+        (queued,) = host.commit(messages=[Message(n, EVENT)]).messages
+        assert host.commit(purges=[Purge(n, turn=1, idle=True)]).purges == (FENCED,)
+        (later,) = host.commit(turns=[turn(n, 1, consumed=(queued.seq,))], messages=[timer(n, 1, 5)]).messages
+        assert host.commit(purges=[Purge(n, turn=2, idle=True)]).purges == (FENCED,), "a timer waits, too"
+        consumed = turn(n, 2, consumed=(later.seq,))
+        assert host.commit(turns=[consumed], purges=[Purge(n, turn=3, idle=True)]).purges == (APPLIED,)
+
     def test_a_purge_and_a_new_start_fit_in_one_commit(self, site: Site) -> None:
         host = ContractHost(site)
         n = host.running("a")

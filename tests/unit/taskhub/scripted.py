@@ -46,6 +46,7 @@ class ScriptedExecutor:
         self.held: list[tuple[ActivityRequest, Callable[[ActivityOutcome], None]]] = []
         self.turn_seconds = 0.0
         self.batches: list[EntityRequest] = []
+        self.clears = False
 
     def has_session(self, n: int, generation: int, turn: int) -> bool:
         return self._hot and self._standing.get(n, (0, 0, 0))[:2] == (generation, turn)
@@ -100,7 +101,7 @@ class ScriptedExecutor:
             if operation.operation == "add":
                 state += int(operation.input or "0")
             results.append(OperationResult(str(state)))
-        decided = EntityDecided(request.n, request.base_turn, results, str(state))
+        decided = EntityDecided(request.n, request.base_turn, results, None if self.clears else str(state))
         self._clock.later(self.turn_seconds, lambda: done(decided))
 
     def activity_room(self) -> int:

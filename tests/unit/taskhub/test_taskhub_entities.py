@@ -5,8 +5,23 @@ from __future__ import annotations
 import pytest
 
 from perdure.model.actions import CallEntity, CompleteOrchestration, CreateTimer, LockEntities, UnlockEntities
-from perdure.model.operations import Done, EntityFound, ReadEntity, SignalEntityOperation, StartInstance
-from perdure.taskhub import registry
+from perdure.model.history import EntityOperationCompleted, EntityOperationFailed
+from perdure.model.instance import decode_lock
+from perdure.model.operations import (
+    CleanEntities,
+    Done,
+    EntitiesCleaned,
+    EntityFound,
+    Found,
+    GetInstance,
+    Purged,
+    PurgeInstance,
+    ReadEntity,
+    SignalEntityOperation,
+    StartInstance,
+    TerminateInstance,
+)
+from perdure.taskhub import client, registry
 from tests.unit.taskhub.scripted import Bench
 
 HITS = "@counter@hits"
@@ -57,3 +72,122 @@ def test_the_unlock_is_seen_behind_more_than_fits_in_memory(monkeypatch):
     bench.time.advance(1)
     assert amounts(bench) == [1000, *range(40)]
     assert bench.call(ReadEntity(HITS)) == EntityFound(True, str(1000 + sum(range(40))))
+
+
+def holding(bench, days=1):
+    def section(step, events):
+        if step == 0:
+            return [LockEntities(0, (HITS,))]
+        if step == 1:
+            return [CreateTimer(1, bench.time.now + days * 86_400_000_000)]
+        return [UnlockEntities(2, 0, (HITS,)), CompleteOrchestration('"done"')]
+
+    return section
+
+
+def caller(step, events):
+    if step == 0:
+        return [CallEntity(0, HITS, "add", "1")]
+    (answer,) = [e for e in events if isinstance(e, (EntityOperationCompleted, EntityOperationFailed))]
+    return [CompleteOrchestration(f'"{getattr(answer, "reason", "") or answer.result}"')]
+
+
+def locked_bench() -> Bench:
+    box: list[Bench] = []
+
+    def section(step, events):
+        return holding(box[0])(step, events)
+
+    box.append(Bench({"Caller": caller, "Holder": section, "Second": section}))
+    return box[0]
+
+
+def record(bench: Bench):
+    found = bench.call(GetInstance(HITS))
+    return found.record if isinstance(found, Found) else None
+
+
+def test_a_purge_of_an_idle_entity_deletes_its_row():
+    bench = Bench({})
+    add(bench, 1)
+    bench.time.advance(1)
+    assert bench.call(PurgeInstance(HITS)) == Purged(1)
+    assert record(bench) is None
+    add(bench, 5)
+    bench.time.advance(1)
+    assert bench.call(ReadEntity(HITS)) == EntityFound(True, "5")
+
+
+def test_a_purge_of_a_locked_entity_answers_callers_and_leaves_the_lock():
+    bench = locked_bench()
+    bench.call(StartInstance("Holder", "h1"))
+    bench.time.advance(1)
+    add(bench, 7)
+    bench.call(StartInstance("Caller", "c1"))
+    bench.call(StartInstance("Second", "h2"))
+    bench.call(SignalEntityOperation(HITS, "add", "100", due=bench.time.now + 3_600_000_000))
+    bench.time.advance(1)
+    assert decode_lock(record(bench).custom_status).locked_by == "h1"
+    assert bench.call(PurgeInstance(HITS)) == Purged(1)
+    assert "purged before the operation ran" in bench.wait("c1").record.output
+    assert decode_lock(record(bench).custom_status).locked_by == "h1", "nobody gets between its operations"
+    assert bench.executor.batches == []
+    assert bench.call(TerminateInstance("h1", "enough")) == Done()
+    bench.time.advance(1)
+    assert decode_lock(record(bench).custom_status).locked_by == "h2"
+    bench.time.advance(7200)
+    assert bench.call(ReadEntity(HITS)) == EntityFound(False, None)
+
+
+def test_a_purge_of_a_long_queue_drops_what_was_sent_before_it(monkeypatch):
+    monkeypatch.setattr(registry, "INBOX_BOUND", 5)
+    bench = Bench({}, max_entity_batch=1)
+    bench.executor.turn_seconds = 5
+    for number in range(600):
+        add(bench, number)
+    bench.executor.turn_seconds = 0
+    purged: list = []
+    bench.client.call(PurgeInstance(HITS), purged.append)
+    bench.time.advance(0.01)
+    add(bench, 1000)
+    bench.time.advance(10)
+    assert purged == [Purged(1)]
+    assert bench.call(ReadEntity(HITS)) == EntityFound(True, "1000")
+    assert not bench.database.tables.inbox
+
+
+def test_cleaning_removes_empty_entities_and_spares_those_with_messages():
+    bench = Bench({})
+    for key in ("full", "empty", "later"):
+        add(bench, 1, f"@counter@{key}")
+    bench.time.advance(1)
+    for key in ("empty", "later"):
+        bench.executor.clears = True
+        add(bench, 0, f"@counter@{key}")
+        bench.time.advance(1)
+    bench.executor.clears = False
+    due = bench.time.now + 3_600_000_000
+    assert bench.call(SignalEntityOperation("@counter@later", "add", "9", due=due)) == Done()
+    assert bench.call(CleanEntities(True, False)) == EntitiesCleaned(1, 0)
+    assert bench.call(CleanEntities(True, False)) == EntitiesCleaned(0, 0)
+    bench.time.advance(3700)
+    assert bench.call(ReadEntity("@counter@later")) == EntityFound(True, "9")
+    assert bench.call(ReadEntity("@counter@full")) == EntityFound(True, "1")
+
+
+def test_cleaning_releases_the_lock_of_a_holder_that_is_gone_and_no_other(monkeypatch):
+    monkeypatch.setattr(client, "unlocks", lambda *_: [])
+    bench = locked_bench()
+    bench.call(StartInstance("Holder", "h1"))
+    bench.time.advance(1)
+    bench.call(StartInstance("Second", "h2"))
+    bench.time.advance(1)
+    assert bench.call(CleanEntities()) == EntitiesCleaned(0, 0)
+    assert bench.call(PurgeInstance("h1")) == Purged(1)
+    bench.time.advance(1)
+    assert decode_lock(record(bench).custom_status).locked_by == "h1"
+    assert bench.call(CleanEntities(True, False)) == EntitiesCleaned(0, 0)
+    assert bench.call(CleanEntities()) == EntitiesCleaned(0, 1)
+    bench.time.advance(1)
+    assert decode_lock(record(bench).custom_status).locked_by == "h2"
+    assert bench.call(CleanEntities()) == EntitiesCleaned(0, 0)

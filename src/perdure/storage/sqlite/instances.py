@@ -28,6 +28,8 @@ def purge(writes: Writes, item: Purge, sent: list[Message]) -> Verdict:
         return Verdict.REFUSED
     if item.turn not in (-1, standing.turn):
         return Verdict.FENCED
+    if item.idle and writes.connection.execute(SQL.any_message, (item.n,)).fetchone():
+        return Verdict.FENCED
     if item.parent_failure is not None and not standing.is_finished:
         sent.append(item.parent_failure)
     sent.extend(item.messages)

@@ -190,6 +190,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 INSERT OR REPLACE INTO attempt (n, generation, task, attempt, scheduled, started, finished, host, worker, failure)
 SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM instance WHERE n = ?)
 
+-- name: any_message
+SELECT 1 FROM inbox WHERE n = ? LIMIT 1
+
 -- name: purge_inbox
 DELETE FROM inbox WHERE n = ?
 
