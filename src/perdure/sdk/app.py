@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from azure.functions import AuthLevel, BindingApi, FunctionRegister, TriggerApi
 from azure.functions.decorators.function_app import FunctionBuilder
@@ -28,9 +28,26 @@ except ImportError:  # azure-functions before settings had an interface of their
 
 
 Decorator = Callable[[Any], Any]
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
 logger = logging.getLogger("azure.functions.DurableFunctions")
 #: each place in the app's code is warned of once
 _warned: set[str] = set()
+
+
+class ActivityFunction(Protocol[P, R]):
+    """A decorated activity as a type checker sees it."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    def build(self, auth_level: Any = None) -> Any:
+        """The function with its bindings, for tests: `build().get_user_function()`."""
+
+
+class ActivityDecorator(Protocol):
+    """What `activity_trigger` returns."""
+
+    def __call__(self, function: Callable[P, R], /) -> ActivityFunction[P, R]: ...
 
 
 class ActivityBuilder(FunctionBuilder):
@@ -73,15 +90,19 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
 
         return decorator
 
-    def activity_trigger(self, input_name: str, activity: str | None = None) -> Decorator:
-        """Register an activity: `input_name` names the input parameter, `activity` the durable name."""
+    def activity_trigger(self, input_name: str, activity: str | None = None) -> ActivityDecorator:
+        """Register an activity: `input_name` names the input parameter, `activity` the durable name.
+
+        To a type checker the function keeps its parameters and its result, which `call_activity` then knows.
+        """
 
         def add_trigger(builder: Any) -> Any:
             check_activity(builder._function._func, input_name)
             builder.__class__ = ActivityBuilder
             return builder.add_trigger(ActivityTrigger(name=input_name, activity=activity))
 
-        return self._builder(add_trigger)
+        decorator: ActivityDecorator = self._builder(add_trigger)
+        return decorator
 
     def entity_trigger(self, context_name: str, entity_name: str | None = None) -> Decorator:
         """Register an entity, a function or a class: `entity_name` is the durable name (default: the Python name)."""
