@@ -77,8 +77,6 @@ class Functions(Protocol):
 
     @property
     def catalog(self) -> Catalog: ...
-    @property
-    def on_left_behind(self) -> Callable[[int], None]: ...
     def next_number(self) -> int: ...
     def use_numbers(self, count: int) -> None: ...
     def new_number(self) -> int: ...
@@ -108,13 +106,14 @@ class Hub(Protocol):
     @property
     def committer(self) -> Committer: ...
     @property
-    def dispatcher(self) -> Functions: ...
+    def shift(self) -> Functions: ...
     @property
     def registry(self) -> Instances: ...
     @property
     def token(self) -> int: ...
     @property
     def accepting(self) -> bool: ...
+    def left_behind(self, not_before: int) -> None: ...
 
 
 _PURGE_PAGE = 200
@@ -232,11 +231,11 @@ class HubClient:
 
     def _start(self, operation: StartInstance, done: Answer) -> None:
         hub = self._hub
-        refusal = hub.dispatcher.catalog.unknown("orchestration", operation.name)
+        refusal = hub.shift.catalog.unknown("orchestration", operation.name)
         if refusal is not None:
             done(Refused(RefusalCode.UNKNOWN_FUNCTION, refusal))
             return
-        n = hub.dispatcher.new_number()
+        n = hub.shift.new_number()
         instance_id = operation.instance_id or _new_id(hub)
         wrong = bad_instance_id(instance_id)
         if wrong is not None:
@@ -263,7 +262,7 @@ class HubClient:
                 if new.owner:
                     hub.registry.created(new)
                 else:
-                    hub.dispatcher.on_left_behind(new.not_before)
+                    hub.left_behind(new.not_before)
                     hub.wakes.wake(0)
                 done(Started(instance_id))
             elif operation.policy is not None and operation.policy.value == "return_existing":
@@ -279,9 +278,7 @@ class HubClient:
         """Whether this host runs a new instance itself."""
         hub = self._hub
         later = operation.start_at > hub.committer.time()
-        return (
-            not later and hub.registry.has_room() and hub.dispatcher.catalog.runs_here("orchestration", operation.name)
-        )
+        return not later and hub.registry.has_room() and hub.shift.catalog.runs_here("orchestration", operation.name)
 
     def _restart(self, operation: RestartInstance, done: Answer) -> None:
         def found(record: InstanceRecord | None) -> None:
@@ -365,7 +362,7 @@ class HubClient:
 
     def _signal(self, operation: SignalEntityOperation, done: Answer) -> None:
         hub = self._hub
-        refusal = hub.dispatcher.catalog.unknown("entity", entity_name(operation.entity))
+        refusal = hub.shift.catalog.unknown("entity", entity_name(operation.entity))
         if refusal is not None:
             done(Refused(RefusalCode.UNKNOWN_FUNCTION, refusal))
             return
@@ -373,7 +370,7 @@ class HubClient:
         request = EntityOperationRequested(
             operation.operation, operation.input, client=operation.client, timestamp=time
         )
-        message = entity_message(hub.dispatcher.new_number(), operation.entity, request, time, operation.due)
+        message = entity_message(hub.shift.new_number(), operation.entity, request, time, operation.due)
         self._send(message, done)
 
     # -- deleting
@@ -463,9 +460,9 @@ class HubClient:
                 judged(answer)
                 return
             tasks = open_tasks(event for row in answer for event in decode_history(row))
-            dispatcher = self._hub.dispatcher
-            messages = unlocks(record.n, record.generation, committer.time(), dispatcher.next_number(), tasks)
-            dispatcher.use_numbers(len(messages))
+            shift = self._hub.shift
+            messages = unlocks(record.n, record.generation, committer.time(), shift.next_number(), tasks)
+            shift.use_numbers(len(messages))
             committer.purge(Purge(record.n, parent, tuple(messages), record.turn), judged)
 
         self._hub.store.read_history(record.n, record.generation, read)

@@ -45,9 +45,6 @@ class _Numbers:
         self._counter += 1
         return instance_number(self._token, self._counter - 1)
 
-    def on_left_behind(self, not_before: int) -> None:
-        """Instances are always left to the hosts."""
-
 
 class _NoInstances:
     """Nothing is in memory here; messages are brought to the host that owns their instance."""
@@ -80,11 +77,14 @@ class ClientHub:
         self.store, self.clock, self.wakes, self.options = store, clock, wakes, options
         self.committer = Committer(store, clock, options, telemetry or Telemetry())
         self.committer.on_dead = self._token_lost
-        self.dispatcher = _Numbers()
+        self.shift = _Numbers()
         self.registry = _NoInstances(wakes)
         self.token = 0
         self.accepting = False
         self._tick: Timer | None = None
+
+    def left_behind(self, not_before: int) -> None:
+        """Instances are always left to the hosts."""
 
     def start(self, done: Callable[[StoreError | None], None]) -> None:
         """Get a token and learn which functions the live hosts have."""
@@ -97,7 +97,7 @@ class ClientHub:
                 return
             self.token = answer.token
             self.committer.begin(answer.token, answer.time)
-            self.dispatcher.begin(answer.token)
+            self.shift.begin(answer.token)
             self._look(listed)
 
         def listed() -> None:
@@ -110,7 +110,7 @@ class ClientHub:
     def _look(self, then: Callable[[], None]) -> None:
         def listed(answer: list[HostRow] | StoreError) -> None:
             if not isinstance(answer, StoreError):
-                self.dispatcher.catalog = catalog_of(answer)
+                self.shift.catalog = catalog_of(answer)
             then()
 
         self.store.hosts(listed)

@@ -15,6 +15,7 @@ from perdure.taskhub.interfaces import Clock, Executor, Store, Wakes
 from perdure.taskhub.options import HubOptions
 from perdure.taskhub.ownership import Ownership
 from perdure.taskhub.registry import Registry
+from perdure.taskhub.shift import Shift
 from perdure.taskhub.telemetry import Telemetry
 from perdure.taskhub.timers import TimerWindow
 
@@ -37,16 +38,13 @@ class TaskHub:
         self.committer = Committer(store, clock, options, told)
         self.registry = Registry(store, clock, executor, wakes, self.timers, options)
         self.activities = Activities(store, clock, executor, self.registry, self.committer, options, told)
-        self.dispatcher = Dispatcher(
-            store, clock, executor, self.registry, self.committer, self.activities, options, told
-        )
-        self.ownership = Ownership(
-            store, clock, self.committer, self.registry, self.dispatcher, self.timers, options, told
-        )
+        self.shift = Shift(store, clock, executor, self.registry, self.committer, self.activities, options, told)
+        self.dispatcher = Dispatcher(self.shift)
+        self.ownership = Ownership(self.shift, self.dispatcher, self.timers)
         self.wakes, self._executor, self._telemetry = wakes, executor, told
         self.token = 0
         self.accepting = False
-        self.dispatcher.catalog = Catalog(options.names, options.default_version)
+        self.shift.catalog = Catalog(options.names, options.default_version)
         self.registry.on_ready = self.dispatcher.ready
         self.registry.on_control = self.dispatcher.interrupt
         self.timers.on_due = self.registry.timer_due
@@ -54,7 +52,7 @@ class TaskHub:
         self.ownership.on_alone = self._alone
         self.ownership.on_beat = self.activities.resume
         self.ownership.on_abandoned_work = self.activities.look
-        self.dispatcher.on_left_behind = self._left_behind
+        self.dispatcher.left_behind(self.left_behind)
         self.activities.on_left = lambda: wakes.wake(0)
         self.dispatcher.on_starved = self.ownership.starved
 
@@ -72,7 +70,8 @@ class TaskHub:
         self.committer.begin(registered.token, registered.time)
         self.registry.begin(registered.token, self.committer.time)
         self.activities.begin(registered.token)
-        self.dispatcher.begin(registered.token)
+        self.shift.begin(registered.token)
+        self.dispatcher.begin()
         self.timers.begin(registered.token, self.committer.time)
         self.accepting = True
         self.ownership.begin(registered.token)
@@ -103,11 +102,6 @@ class TaskHub:
     def _nobody_else(self) -> None:
         self.registry.alone = self.activities.alone
 
-    def _left_behind(self, not_before: int) -> None:
-        self.ownership.left_behind(not_before)
-        if not self.registry.alone:
-            self.wakes.wake(0)
-
     def woken(self, n: int = 0) -> None:
         """Another host says that something waits here: a message for instance `n`, or (0) anything."""
         if not self.token:
@@ -119,10 +113,16 @@ class TaskHub:
             self.ownership.scan()
             self.activities.look()
 
+    def left_behind(self, not_before: int) -> None:
+        """An instance was created without an owner, to begin at `not_before` (0: now)."""
+        self.ownership.left_behind(not_before)
+        if not self.registry.alone:
+            self.wakes.wake(0)
+
     def app_changed(self, names: dict[str, tuple[str, ...]], fingerprint: str) -> None:
         """The app was loaded anew: these are its durable names by kind now."""
         self.options = replace(self.options, names=names, fingerprint=fingerprint)
-        self.dispatcher.catalog = Catalog(names, self.options.default_version)
+        self.shift.catalog = Catalog(names, self.options.default_version)
         self.ownership.app_changed(self.options)
         self.activities.app_changed(self.options)
 

@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 from perdure.engine.catalog import Catalog
 from perdure.storage.provider import HostRegistration, HostRow, Loaded, Registered, StoreError
-from perdure.taskhub.committer import Committer
 from perdure.taskhub.dispatcher import Dispatcher
-from perdure.taskhub.interfaces import Clock, Store, Timer
+from perdure.taskhub.interfaces import Timer
 from perdure.taskhub.options import HubOptions
-from perdure.taskhub.registry import Registry
-from perdure.taskhub.telemetry import Telemetry
+from perdure.taskhub.shift import Shift
 from perdure.taskhub.timers import TimerWindow
 
 _RETRY_SECONDS = 0.2
@@ -25,20 +23,10 @@ class Ownership:
     """Registers, beats, watches and scans. A host is declared dead only when its beat stood still for the TTL on this
     host's own monotonic clock while the store answered (invariant 11)."""
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        committer: Committer,
-        registry: Registry,
-        dispatcher: Dispatcher,
-        timers: TimerWindow,
-        options: HubOptions,
-        telemetry: Telemetry,
-    ) -> None:
-        self._store, self._clock, self._committer = store, clock, committer
-        self._registry, self._dispatcher, self._timers = registry, dispatcher, timers
-        self._options, self._telemetry = options, telemetry
+    def __init__(self, shift: Shift, dispatcher: Dispatcher, timers: TimerWindow) -> None:
+        self._store, self._clock, self._committer = shift.store, shift.clock, shift.committer
+        self._registry, self._dispatcher, self._timers = shift.registry, dispatcher, timers
+        self._options, self._telemetry, self._shift = shift.options, shift.telemetry, shift
         self._token = 0
         self._seen: dict[int, tuple[int, float]] = {}
         self._others: tuple[int, ...] = ()
@@ -158,7 +146,7 @@ class Ownership:
                 names.setdefault(kind, []).extend(listed)
         for kind, own in self._options.names.items():
             names.setdefault(kind, []).extend(own)
-        self._dispatcher.catalog = Catalog(names, self._options.default_version, self._options.names)
+        self._shift.catalog = Catalog(names, self._options.default_version, self._options.names)
 
     def _declare_dead(self, host: HostRow) -> None:
         token = self._token

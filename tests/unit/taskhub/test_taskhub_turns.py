@@ -390,3 +390,19 @@ def test_an_instance_of_a_newer_version_fails_when_the_app_says_so():
     bench = Bench({"Chain": chain}, versions=VersionRule("1.0", "Strict", True))
     bench.call(StartInstance("Chain", "c1", version="0.9"))
     assert "versionMatchStrategy is Strict" in (bench.wait("c1").record.output or "")
+
+
+def test_activities_of_a_large_turn_run_even_when_the_instance_ends_early():
+    total = 1300
+
+    def script(step, events):
+        if step == 0:
+            return [ScheduleTask(i, "A") for i in range(total)]
+        return [CompleteOrchestration('"first"')]
+
+    bench = Bench({"S": script})
+    bench.call(StartInstance("S", "s1"))
+    assert bench.wait("s1").record.output == '"first"'
+    bench.time.advance(5)
+    assert len({request.task for request in bench.executor.ran}) == total
+    assert not bench.database.tables.work and not bench.database.tables.inbox

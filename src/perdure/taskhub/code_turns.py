@@ -1,0 +1,135 @@
+"""Turns of orchestrator code: what it is given, and what its answers lead to."""
+
+from __future__ import annotations
+
+from perdure.engine import lifecycle
+from perdure.engine.decide import Intake, begin, decide
+from perdure.engine.runtime_state import is_stale, revived
+from perdure.model.actions import CompleteOrchestration
+from perdure.model.commit_plan import Release
+from perdure.model.execution import SessionMissing, TurnDecided, TurnMismatch, TurnOutcome, TurnRequest
+from perdure.model.failure import FailureDetails
+from perdure.model.history import HistoryEvent
+from perdure.taskhub.instance import Instance
+from perdure.taskhub.settlement import Settlement
+from perdure.taskhub.shift import Shift, spent
+
+#: how long an instance that this host may not run is left alone by all
+_REFUSED_MICROSECONDS = 2_000_000
+
+
+class CodeTurns:
+    """Runs orchestrator code turn by turn."""
+
+    def __init__(self, shift: Shift, settle: Settlement) -> None:
+        self._shift, self._settle = shift, settle
+
+    def start(self, instance: Instance) -> None:
+        """Run the code with what waits for the instance."""
+        state = instance.state
+        rows = instance.take(self._shift.options.turn_messages)
+        events: list[HistoryEvent] = []
+        for row in rows:
+            if not is_stale(row.generation, state.generation):
+                events.append(row.event)
+            elif not row.seq:
+                self._shift.activities.write_result(row, state.n)
+        time = self._shift.turn_time(instance, rows)
+        refusal = self._shift.options.versions.refusal(state.version)
+        if refusal is not None:
+            self._wrong_version(instance, refusal)
+            return
+        if state.begun and not events:
+            self._settle.commit(instance, lifecycle.skip(state, time, *spent(rows, state.generation)))
+            return
+        if not state.begun:
+            events.insert(0, begin(state))
+        self.run(instance, time, events, [] if not state.begun else None)
+
+    def _wrong_version(self, instance: Instance, refusal: str) -> None:
+        """host-json.md 2.1: Reject leaves the instance to a host of another version, Fail ends it."""
+        if self._shift.options.versions.fail:
+            failure = FailureDetails("VersionMismatch", refusal)
+            self._fail(instance, f"Orchestrator function '{instance.state.name}' failed: {refusal}", failure)
+            return
+        instance.give_back()
+        state = instance.state
+        self._shift.telemetry.refused(state.instance_id, state.name, refusal)
+        self._shift.registry.forget(instance)
+        wait = self._shift.committer.time() + _REFUSED_MICROSECONDS
+        self._shift.committer.release(Release(state.n, wait), lambda answer: None)
+
+    def run(self, instance: Instance, time: int, events: list[HistoryEvent], history: list[bytes] | None) -> None:
+        """Run the code with these events; `history` None: where no session stands, it is read first."""
+        state = instance.state
+        if instance.controls and instance.rewinding is None:
+            self._shift.requeue(instance)
+            return
+        if history is None and not self._shift.executor.has_session(state.n, state.generation, state.turn):
+            self._shift.read_history(instance, lambda rows: self.run(instance, time, events, rows))
+            return
+        request = TurnRequest(
+            state.n,
+            state.generation,
+            state.turn,
+            state.instance_id,
+            state.name,
+            time,
+            events,
+            history,
+            suspect=state.suspect,
+        )
+
+        def decided(outcome: TurnOutcome) -> None:
+            self._decided(instance, time, events, outcome)
+
+        self._shift.executor.run_turn(request, self._shift.in_user_code(instance, decided))
+
+    def _decided(self, instance: Instance, time: int, events: list[HistoryEvent], outcome: TurnOutcome) -> None:
+        if isinstance(outcome, TurnDecided):
+            state = instance.state
+            consumed, done = spent(instance.taken, state.generation)
+            rewinding, instance.rewinding = instance.rewinding, None
+            if rewinding is not None:
+                state = revived(state)
+            decision = decide(
+                state,
+                time,
+                Intake(events, consumed, done),
+                outcome,
+                instance.timer_tasks,
+                self._shift.room(),
+                self._shift.catalog,
+            )
+            self._shift.use_numbers(decision.numbers)
+            if rewinding is not None:
+                decision = lifecycle.with_rewinding(decision, rewinding)
+            self._settle.commit(instance, decision)
+        elif isinstance(outcome, SessionMissing):
+            self._shift.read_history(instance, lambda rows: self.run(instance, time, events, rows))
+        elif isinstance(outcome, TurnMismatch):
+            self._mismatch(instance, outcome)
+        else:
+            self._settle.lost(instance, outcome)
+
+    def _mismatch(self, instance: Instance, outcome: TurnMismatch) -> None:
+        if not self._shift.options.fail_on_mismatch:
+            self._settle.park(instance, outcome.report, drop=True)
+            return
+        failure = FailureDetails("NonDeterministicOrchestration", outcome.report)
+        self._fail(instance, f"Orchestrator function '{instance.state.name}' failed: {outcome.report}", failure)
+
+    def _fail(self, instance: Instance, text: str, failure: FailureDetails) -> None:
+        """End an instance as failed without its code."""
+        state = instance.state
+        self._shift.executor.drop_session(state.n)
+        events = [row.event for row in instance.taken if not is_stale(row.generation, state.generation)]
+        if not state.begun:
+            events.insert(0, begin(state))
+        failed = TurnDecided(state.n, state.generation, state.turn, [CompleteOrchestration(text, failure)])
+        consumed, done = spent(instance.taken, state.generation)
+        time = self._shift.turn_time(instance, instance.taken)
+        intake = Intake(events, consumed, done)
+        self._settle.commit(
+            instance, decide(state, time, intake, failed, instance.timer_tasks, self._shift.room(), self._shift.catalog)
+        )

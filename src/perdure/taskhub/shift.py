@@ -1,0 +1,135 @@
+"""What all kinds of turns share under one token: the ports, the numbers it gives away, what is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from perdure.engine.catalog import Catalog
+from perdure.engine.decide import Room
+from perdure.model.instance import instance_number
+from perdure.storage.provider import StoreError
+from perdure.taskhub.activities import Activities
+from perdure.taskhub.committer import Committer
+from perdure.taskhub.instance import Instance, Phase, Row
+from perdure.taskhub.interfaces import Clock, Executor, Store
+from perdure.taskhub.options import HubOptions
+from perdure.taskhub.registry import Registry
+from perdure.taskhub.telemetry import Telemetry
+
+_RETRY_SECONDS = 0.1
+
+Outcome = TypeVar("Outcome")
+
+
+class Shift:
+    """The time under one token. `epoch` tells answers to earlier tokens apart; `running` counts turns in user code."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        executor: Executor,
+        registry: Registry,
+        committer: Committer,
+        activities: Activities,
+        options: HubOptions,
+        telemetry: Telemetry,
+    ) -> None:
+        self.store, self.clock, self.executor = store, clock, executor
+        self.registry, self.committer, self.activities = registry, committer, activities
+        self.options, self.telemetry = options, telemetry
+        self.catalog = Catalog({})
+        self.token = self.epoch = self.running = 0
+        self._counter = 0
+        #: an idle instance may have something to do
+        self.on_ready: Callable[[Instance], None] = lambda instance: None
+        #: user code gave an answer: there is room for another turn
+        self.on_room: Callable[[], None] = lambda: None
+
+    def begin(self, token: int) -> None:
+        """Start under a token with nothing under way."""
+        self.token, self.running, self._counter = token, 0, 0
+        self.epoch += 1
+
+    def next_number(self) -> int:
+        """The first of the numbers for new instances that are still free."""
+        return instance_number(self.token, self._counter)
+
+    def use_numbers(self, count: int) -> None:
+        """So many of them are given away."""
+        self._counter += count
+
+    def new_number(self) -> int:
+        """A number for a new instance."""
+        self._counter += 1
+        return instance_number(self.token, self._counter - 1)
+
+    def room(self) -> Room:
+        """What this host brings to a decision."""
+        options = self.options
+        return Room(
+            self.token,
+            self.activities.room(),
+            self.next_number(),
+            self.registry.has_room(),
+            options.keep_generations,
+            options.max_actions,
+        )
+
+    def turn_time(self, instance: Instance, rows: list[Row]) -> int:
+        """The time of a turn: it never goes back and never precedes a timer that it consumes."""
+        time = max(self.committer.time(), instance.state.time)
+        for row in rows:
+            if row.due > time:
+                time = row.due
+        return time
+
+    def in_user_code(self, instance: Instance, decided: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+        """Count a turn in user code; gives the callback for its answer, which is dropped when it is out of date."""
+        instance.phase = Phase.RUNNING
+        self.running += 1
+        ticket, epoch = instance.ticket, self.epoch
+
+        def answered(outcome: Outcome) -> None:
+            if epoch != self.epoch:
+                return
+            self.running -= 1
+            if instance.ticket == ticket:
+                decided(outcome)
+            self.on_room()
+
+        return answered
+
+    def read_history(self, instance: Instance, then: Callable[[list[bytes]], None]) -> None:
+        """Read the history of the current generation, and go on unless the instance has moved on meanwhile."""
+        instance.phase = Phase.READING
+        ticket, epoch, state = instance.ticket, self.epoch, instance.state
+
+        def retry() -> None:
+            if epoch == self.epoch and instance.ticket == ticket:
+                self.requeue(instance)
+
+        def read(answer: list[bytes] | StoreError) -> None:
+            if epoch != self.epoch or instance.ticket != ticket:
+                return
+            if isinstance(answer, StoreError):
+                self.telemetry.store_failed(str(answer))
+                self.clock.later(_RETRY_SECONDS, retry)
+            else:
+                then(answer)
+
+        self.store.read_history(state.n, state.generation, read)
+
+    def requeue(self, instance: Instance) -> None:
+        """Begin the turn anew: what it took goes back, answers to it are ignored."""
+        instance.ticket += 1
+        instance.give_back()
+        instance.phase = Phase.IDLE
+        self.on_ready(instance)
+
+
+def spent(rows: list[Row], generation: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Inbox rows, and tasks of results that are only in memory, which a turn of this generation uses up."""
+    consumed = tuple(row.seq for row in rows if row.seq)
+    return consumed, tuple(row.task for row in rows if not row.seq and row.generation == generation)
