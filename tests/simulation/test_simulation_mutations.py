@@ -13,7 +13,7 @@ from perdure.engine import decide, entities, lifecycle
 from perdure.model.commit_plan import CommitAnswer, CreationVerdict, MessageVerdict
 from perdure.model.operations import Done
 from perdure.storage import memory, memory_tables
-from perdure.taskhub import client, committer, dispatcher, ownership, registry
+from perdure.taskhub import client, code_turns, committer, ownership, registry, settlement
 from perdure.testing import invariants, simulation
 from perdure.testing.client_scripts import Violation
 from perdure.testing.simulation import Failure, Settings, simulate
@@ -163,13 +163,14 @@ _delete_instance = memory_tables.Tables.delete_instance
 def start_before_commit(self: Any, instance: Any, decision: Any) -> None:
     """Activities start before the commit that schedules them is durable."""
     _commit(self, instance, decision)
-    self._activities.unreserve(decision.plan.work)
+    activities = self._shift.activities
+    activities.unreserve(decision.plan.work)
     for item in decision.plan.work:
-        if item.owner == self._token:
-            self._activities._start(item)
+        if item.owner == self._shift.token:
+            activities._start(item)
 
 
-_commit = dispatcher.Dispatcher._commit
+_commit = settlement.Settlement.commit
 
 
 def drop_carried(draft: Any, intake: Any, outcome: Any, finish: Any) -> Any:
@@ -224,7 +225,7 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
     ),
     "result accepted from an older generation": (
         apply(
-            put(dispatcher, "is_stale", lambda *_: False),
+            put(code_turns, "is_stale", lambda *_: False),
             put(decide, "is_stale", lambda *_: False),
         ),
         lambda seed: settings(seed, ("eternal",) * 8),
@@ -315,7 +316,7 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         {invariants.LEFT},
     ),
     "activities start before the commit": (
-        apply(put(dispatcher.Dispatcher, "_commit", start_before_commit)),
+        apply(put(settlement.Settlement, "commit", start_before_commit)),
         lambda seed: settings(seed, faults=("pause", "slow store")),
         {invariants.ONCE, invariants.AGAIN, invariants.ASKED},
     ),
