@@ -263,7 +263,6 @@ class HubClient:
                     hub.registry.created(new)
                 else:
                     hub.left_behind(new.not_before)
-                    hub.wakes.wake(0)
                 done(Started(instance_id))
             elif operation.policy is not None and operation.policy.value == "return_existing":
                 done(Started(instance_id))

@@ -84,7 +84,8 @@ class ClientHub:
         self._tick: Timer | None = None
 
     def left_behind(self, not_before: int) -> None:
-        """Instances are always left to the hosts."""
+        """Instances are always left to the hosts: tell them that there is one."""
+        self.wakes.wake(0)
 
     def start(self, done: Callable[[StoreError | None], None]) -> None:
         """Get a token and learn which functions the live hosts have."""
