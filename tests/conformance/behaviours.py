@@ -105,7 +105,15 @@ SCHEDULING = [
         "better",
         "explained where it shows",
         "",
-        "test_a_forgotten_yield_is_explained_where_it_shows",
+        "test_a_forgotten_yield_is_explained_where_it_shows test_a_task_used_as_its_result_is_explained_with_its_line",
+    ),
+    Row(
+        "an activity function called directly",
+        "runs inside the orchestrator, again on every replay",
+        "better",
+        "runs as well, and a warning names the line and what to write",
+        "",
+        "test_an_activity_called_directly_in_an_orchestrator_is_named_in_a_warning",
     ),
     Row(
         "`async def` orchestrators",

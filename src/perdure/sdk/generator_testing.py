@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 
-def orchestrator_generator_wrapper(generator: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
+def orchestrator_generator_wrapper(
+    generator: Generator[Any, Any, Any] | Coroutine[Any, Any, Any],
+) -> Generator[Any, Any, None]:
     """Yield what the orchestrator yields and feed back each task's `.result`; the last value is the return value.
 
-    When reading `.result` raises, that exception is thrown into the orchestrator.
+    When reading `.result` raises, that exception is thrown into the orchestrator. An `async def` orchestrator is run in
+    the same way; what it awaits must be tasks of the SDK.
     """
     try:
-        task = next(generator)
+        task = generator.send(None)
         while True:
             yield task
             try:

@@ -144,6 +144,9 @@ def test_each_mistake_is_reported_once(statement: str, code: str) -> None:
         "context.set_custom_status('x')",
         "x = yield context.task_any([context.create_timer(context.current_utc_datetime)])",
         "print('hello')",
+        "return 1\nyield",
+        "raise ValueError\nyield",
+        "if False:\n    yield",
     ],
 )
 def test_what_is_right_is_not_reported(statement: str) -> None:

@@ -33,7 +33,10 @@ def find(module: Module, function: Function, *, is_orchestrator: bool, delegated
         yield from _shape(function)
     waits = "awaited" if isinstance(function, ast.AsyncFunctionDef) else "yielded"
     read = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    dead = set(_never_run(function))
     for node in own_nodes(function):
+        if node in dead:
+            continue
         if isinstance(node, ast.Expr):
             yield from _unused(module, node.value, waits)
         elif isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
@@ -49,6 +52,21 @@ def find(module: Module, function: Function, *, is_orchestrator: bool, delegated
             yield from _yielded(module, node)
         if isinstance(node, ast.Call):
             yield from _direct_call(module, node)
+
+
+def _never_run(function: Function) -> Iterator[ast.AST]:
+    """What stands behind `return` or `raise`, or under `if False`: often a `yield` that only makes a generator."""
+    for node in ast.walk(function):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if not isinstance(block, list):
+                continue
+            ends = [at for at, each in enumerate(block) if isinstance(each, (ast.Return, ast.Raise))]
+            after = block[ends[0] + 1 :] if ends else []
+            if name == "body" and isinstance(node, ast.If) and isinstance(node.test, ast.Constant):
+                after = block if not node.test.value else after
+            for statement in after:
+                yield from ast.walk(statement)
 
 
 def _shape(function: Function) -> Iterator[Problem]:
