@@ -14,7 +14,7 @@ from msgspec import structs
 from perdure.host.composition import supervisor_options
 from perdure.host.config import HostConfig, load_config
 from perdure.host.errors import StartError
-from perdure.host.function_list import FunctionList, list_functions
+from perdure.host.function_list import FunctionList, in_error, list_functions, trigger_name
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.host.messages import AppIndexed
 from perdure.host.supervisor import Supervisor, WorkerStartError
@@ -38,12 +38,10 @@ class LoadedApp:
         self.fingerprint = app.fingerprint
         self.functions: FunctionList = list_functions(app.functions, config)
         self.errors = [error.text for error in app.errors]
-        self.errors += [
-            f"The '{function}' function is in error: {text}" for function, text in self.functions.mistakes.items()
-        ]
         self.dialect = f"SDK dialect {app.dialect}: {app.dialect_reason}."
+        self.errors += [in_error(function, text) for function, text in self.functions.mistakes.items()]
         self.warnings = list(app.warnings)
-        silent = ", ".join(f"{f.name} ({f.trigger})" for f in self.functions.not_fired())
+        silent = ", ".join(f"{f.name} ({trigger_name(f)})" for f in self.functions.not_fired())
         if silent:
             self.warnings.append(f"Not fired here, only by hand with POST /admin/functions/NAME: {silent}.")
 

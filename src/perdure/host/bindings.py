@@ -13,7 +13,9 @@ from urllib.parse import quote
 import azure.functions as func
 
 from perdure.host.app_settings import expand_binding, find_setting
+from perdure.host.messages import Retry
 from perdure.host.worker_logs import THREAD_STORAGE
+from perdure.model.failure import FailureDetails
 
 _CLIENT_TYPES = frozenset({"durableclient", "orchestrationclient"})
 _NO_VALUE = object()
@@ -116,7 +118,9 @@ class Bindings:
         """Whether the trigger's value is the only argument."""
         return bool(self.trigger) and not (self.clients or self.outputs or self.unfed or self.wants_context)
 
-    def arguments(self, value: Any, invocation: str, trace: str | None) -> tuple[dict[str, Any], dict[str, Out]]:
+    def arguments(
+        self, value: Any, invocation: str, trace: str | None, retry: Retry | None = None
+    ) -> tuple[dict[str, Any], dict[str, Out]]:
         """The keyword arguments of one call, and the outputs among them."""
         arguments: dict[str, Any] = {self.trigger: value} if self.trigger else {}
         if self.clients:
@@ -126,7 +130,7 @@ class Bindings:
         outputs = {name: Out() for name in self.outputs}
         arguments.update(outputs)
         if self.wants_context:
-            arguments["context"] = InvocationContext(self.function, self.directory, invocation, trace)
+            arguments["context"] = InvocationContext(self.function, self.directory, invocation, trace, retry)
         return arguments, outputs
 
 
@@ -180,28 +184,44 @@ class _TraceContext(func._abc.TraceContext):
     Attributes = attributes
 
 
+class _Failure:
+    """What made a retry necessary, in the shape of `azure.functions`' RpcException."""
+
+    def __init__(self, failure: FailureDetails) -> None:
+        self.source = ""
+        self.message = f"{failure.error_type}: {failure.message}"
+        self.stack_trace = failure.stack_trace
+
+
 class _RetryContext(func._abc.RetryContext):
+    def __init__(self, retry: Retry | None) -> None:
+        self._retry = retry
+
     @property
     def retry_count(self) -> int:
-        return 0
+        return self._retry.count if self._retry is not None else 0
 
     @property
     def max_retry_count(self) -> int:
-        return 0
+        return self._retry.most if self._retry is not None else 0
 
     @property
     def exception(self) -> Any:
-        return None
+        failure = self._retry.failure if self._retry is not None else None
+        return None if failure is None else _Failure(failure)
 
 
 class InvocationContext(func.Context):
     """What a parameter called `context` gets."""
 
-    def __init__(self, function: str, directory: str, invocation: str, trace: str | None) -> None:
+    def __init__(
+        self, function: str, directory: str, invocation: str, trace: str | None, retry: Retry | None = None
+    ) -> None:
         self._function = function
         self._directory = directory
         self._invocation = invocation
         self._trace = trace
+        self._retry = retry
 
     @property
     def invocation_id(self) -> str:
@@ -225,4 +245,4 @@ class InvocationContext(func.Context):
 
     @property
     def retry_context(self) -> Any:
-        return _RetryContext()
+        return _RetryContext(self._retry)

@@ -42,7 +42,7 @@ FIRED = frozenset({HTTP, "timertrigger", "warmuptrigger", *_DURABLE_KINDS})
 
 
 class FunctionList(Struct, frozen=True):
-    """What an app contains once settings are applied. `mistakes` are route errors by function."""
+    """What an app contains once settings are applied. `mistakes` say why a function is not among `functions`."""
 
     functions: tuple[IndexedFunction, ...]
     routes: RouteTable
@@ -71,6 +71,11 @@ class FunctionList(Struct, frozen=True):
         """Functions whose trigger nothing fires here."""
         return [function for function in self.enabled() if function.trigger not in FIRED]
 
+    def without(self, mistakes: dict[str, str]) -> FunctionList:
+        """The list without these functions, which are in error."""
+        kept = tuple(function for function in self.functions if function.name not in mistakes)
+        return structs.replace(self, functions=kept, mistakes={**self.mistakes, **mistakes})
+
 
 def list_functions(indexed: Iterable[IndexedFunction], config: HostConfig) -> FunctionList:
     """Apply the settings that disable functions, and register the routes of HTTP functions."""
@@ -88,6 +93,11 @@ def list_functions(indexed: Iterable[IndexedFunction], config: HostConfig) -> Fu
                 continue
         functions.append(function)
     return FunctionList(tuple(functions), routes, mistakes, config.route_prefix)
+
+
+def in_error(function: str, text: str) -> str:
+    """How the log and the admin API name a function that cannot be used."""
+    return f"The '{function}' function is in error: {text}"
 
 
 def trigger_binding(function: IndexedFunction) -> dict[str, Any]:

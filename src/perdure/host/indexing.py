@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import CodeType
@@ -61,7 +62,10 @@ class LoadedApp:
 
 
 def prepare_paths(root: str) -> None:
-    """Make the app's own modules and packages importable as on Azure, and the app's folder the current one."""
+    """Make the app's own modules and packages importable as on Azure, and the app's folder the current one.
+
+    They come before everything else but the standard library: a function in a folder `queue` or `email` hides nothing.
+    """
     # bytecode files tell versions of a source apart by second and size: two saves within a second may look the same
     sys.dont_write_bytecode = True
     minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -70,8 +74,17 @@ def prepare_paths(root: str) -> None:
     if not os.path.isdir(folders[1]):
         folders[1:] = glob.glob(os.path.join(libraries, "python3*", "site-packages"))[:1]
     paths = [root, *(folder for folder in folders if os.path.isdir(folder))]
-    sys.path[:] = paths + [path for path in sys.path if path not in paths]
+    standard = [path for path in sys.path if _is_standard(path)]
+    sys.path[:] = standard + paths + [path for path in sys.path if path not in paths and path not in standard]
     os.chdir(root)
+
+
+def _is_standard(path: str) -> bool:
+    """Whether this entry of the module path is one of the standard library."""
+    library = os.path.dirname(os.__file__)
+    return path in (library, os.path.join(library, "lib-dynload"), sysconfig.get_path("platstdlib")) or (
+        path.endswith(".zip") and os.path.dirname(path) == os.path.dirname(library)
+    )
 
 
 def load_app(root: str, only: Iterable[str] = ()) -> LoadedApp:

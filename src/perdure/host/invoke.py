@@ -89,7 +89,8 @@ class UserFunction:
             value, trace = trigger_value(self.trigger, begin.payload, self.trigger_binding), begin.trace
         if self.is_plain:
             return {self.bindings.trigger: value}, _NO_OUTPUTS
-        return self.bindings.arguments(value, begin.invocation, trace)
+        retry = begin.retry if isinstance(begin, TriggerInvocation) else None
+        return self.bindings.arguments(value, begin.invocation, trace, retry)
 
     def finish(self, begin: Begin, returned: Any, outputs: Outputs, started: int, worker: str) -> End:
         """The message for a run that returned. Raises TypeError, ValueError or RuntimeError for a wrong value."""
@@ -106,17 +107,22 @@ class UserFunction:
         return InvocationDone(begin.invocation, _shown(returned))
 
     def _tell_undelivered(self, returned: Any, outputs: Outputs) -> None:
-        """Say once per output binding that its values go nowhere here."""
-        for name, kind in list(self._undelivered.items()):
-            given = returned is not None if name == "$return" else name in outputs and outputs[name].is_set
-            if given:
-                del self._undelivered[name]
-                logging.getLogger(__name__).info(
-                    "Function %s gave a value to its output binding %s (%s), which is not delivered here.",
-                    self.name,
-                    name,
-                    kind,
-                )
+        """Say once of each output binding that its values go nowhere here."""
+        given = [
+            name
+            for name in self._undelivered
+            if (returned is not None if name == "$return" else name in outputs and outputs[name].is_set)
+        ]
+        if given:
+            shown = ", ".join(f"{name} ({self._undelivered.pop(name)})" for name in given)
+            which, verb = ("binding", "is") if len(given) == 1 else ("bindings", "are")
+            logging.getLogger(__name__).info(
+                "Function %s gave values to its output %s %s, which %s not delivered here.",
+                self.name,
+                which,
+                shown,
+                verb,
+            )
 
     def fail(self, begin: Begin, error: BaseException, started: int, worker: str) -> End:
         """The message for a run that raised."""

@@ -136,6 +136,14 @@ class HttpAnswer(_Wire, frozen=True, tag=28):
     body: bytes
 
 
+class Retry(Struct, frozen=True, array_like=True):
+    """What user code reads in `context.retry_context`: this is retry `count` of at most `most` (-1: no limit)."""
+
+    count: int
+    most: int
+    failure: FailureDetails | None = None
+
+
 class TriggerInvocation(_Wire, frozen=True, tag=29):
     """Host to worker: run any other function by hand or by its trigger. `payload` is the trigger's JSON text."""
 
@@ -143,6 +151,7 @@ class TriggerInvocation(_Wire, frozen=True, tag=29):
     function: str
     payload: str | None
     trace: str | None = None
+    retry: Retry | None = None
 
 
 class InvocationDone(_Wire, frozen=True, tag=30):

@@ -18,12 +18,13 @@ from msgspec import structs
 from perdure import portable
 from perdure.host.admin_api import AdminApi
 from perdure.host.app_loading import AppReload, LoadedApp, tell_notes
+from perdure.host.by_hand import by_hand
 from perdure.host.client_hubs import ClientHubs, other_hubs
 from perdure.host.composition import OpenStore, hub_options, open_store, supervisor_options
 from perdure.host.config import HostConfig
 from perdure.host.console import Console
 from perdure.host.errors import StartError
-from perdure.host.function_list import HTTP, FunctionList, printed_list
+from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
 from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
@@ -37,7 +38,7 @@ from perdure.host.supervisor import Supervisor, WorkerStartError
 from perdure.host.timers import Timers
 from perdure.host.tls import tls_options
 from perdure.host.wakes import OpenWakes, open_wakes
-from perdure.model.operations import Refused, StartInstance
+from perdure.model.operations import Refused
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
 
@@ -191,7 +192,8 @@ class Host:
             run=self._supervisor.invoke_trigger,
             log=self._log,
         )
-        self.errors += self._timers.mistakes.values()
+        self.functions = loaded.functions.without(self._timers.mistakes)
+        self.errors += [in_error(function, text) for function, text in self._timers.mistakes.items()]
         self._timers.start()
 
     def _take_anew(self, loaded: LoadedApp) -> None:
@@ -238,15 +240,16 @@ class Host:
 
     async def run_by_hand(self, function: IndexedFunction, payload: str | None) -> None:
         """Run a function of any kind to its end; what comes of it is in the log."""
-        if function.trigger == HTTP:
+        operation = by_hand(function, payload)
+        if operation is not None:
+            answer = await self._access.ask(operation)
+            if isinstance(answer, Refused):
+                self._log.write("perdure", ERROR, f"'{function.name}' was not started: {answer.text}")
+        elif function.trigger == HTTP:
             body = (payload or "").encode("utf-8")
             headers = [("content-type", "application/json"), ("host", f"localhost:{self._config.port}")]
             url = f"http://localhost:{self._config.port}/admin/functions/{function.name}"
             await self._supervisor.invoke_http(function.name, "POST", url, headers, {}, {}, body)
-        elif function.trigger == "orchestrationtrigger":
-            answer = await self._access.ask(StartInstance(function.durable_name or function.name, None, payload))
-            if isinstance(answer, Refused):
-                self._log.write("perdure", ERROR, f"'{function.name}' was not started: {answer.text}")
         else:
             await self._supervisor.invoke_trigger(function.name, payload)
 

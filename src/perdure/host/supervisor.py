@@ -35,6 +35,7 @@ from perdure.host.messages import (
     InvocationFailed,
     LogCredit,
     LogLine,
+    Retry,
     SessionEvicted,
     TriggerInvocation,
     TurnResult,
@@ -216,10 +217,16 @@ class Supervisor:
         return answer
 
     async def invoke_trigger(
-        self, function: str, payload: str | None, trace: str | None = None, reason: str = "", details: str = ""
+        self,
+        function: str,
+        payload: str | None,
+        trace: str | None = None,
+        reason: str = "",
+        details: str = "",
+        retry: Retry | None = None,
     ) -> InvocationDone | InvocationFailed:
         """Run any other function with its trigger's JSON text. `reason` and `details` are for the log."""
-        begin = TriggerInvocation(self._ids.next(), function, payload, trace)
+        begin = TriggerInvocation(self._ids.next(), function, payload, trace, retry)
         answer = await self._call(RunKind.TRIGGER, begin, function, reason, details)
         assert isinstance(answer, (InvocationDone, InvocationFailed))
         return answer

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from perdure.host.app_settings import SettingMissing, expand_binding
 from perdure.host.config import HostConfig
-from perdure.host.function_list import FunctionList, trigger_binding
+from perdure.host.function_list import FunctionList, in_error, trigger_binding
 from perdure.host.logs import ERROR, WARNING, HostLog
-from perdure.host.messages import InvocationDone, InvocationFailed
+from perdure.host.messages import InvocationDone, InvocationFailed, Retry
+from perdure.model.failure import FailureDetails
 from perdure.taskhub.interfaces import Clock, Store
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ class TriggerRunner(Protocol):
     """Runs a function with its trigger's text."""
 
     async def __call__(
-        self, function: str, payload: str | None, trace: str | None = None, reason: str = "", details: str = ""
+        self,
+        function: str,
+        payload: str | None,
+        trace: str | None = None,
+        reason: str = "",
+        details: str = "",
+        retry: Retry | None = None,
     ) -> InvocationDone | InvocationFailed: ...
 
 
@@ -47,6 +54,8 @@ class Timers:
         self._log = log
         self._run = run
         self._runs: set[asyncio.Task[None]] = set()
+        #: why the last run of a function failed
+        self._failures: dict[str, FailureDetails] = {}
         #: text by function, of timers that cannot fire
         self.mistakes: dict[str, str] = {}
         self._listeners: list[TimerListener] = []
@@ -75,7 +84,7 @@ class Timers:
                 )
             except (ScheduleError, SettingMissing, RetryPolicyError) as error:
                 self.mistakes[function.name] = str(error)
-                log.write("perdure", ERROR, f"The '{function.name}' function is in error: {error}")
+                log.write("perdure", ERROR, in_error(function.name, str(error)))
             else:
                 self._listeners.append(TimerListener(trigger, ports))
 
@@ -93,8 +102,12 @@ class Timers:
             details = ", ".join(f"{name}: {value}" for name, value in firing.details.items())
             succeeded = False
             try:
-                answer = await self._run(firing.function, firing.payload, None, firing.reason, details)
+                failure = self._failures.pop(firing.function, None)
+                retry = Retry(firing.attempt, firing.most, failure) if firing.attempt else None
+                answer = await self._run(firing.function, firing.payload, None, firing.reason, details, retry)
                 succeeded = not isinstance(answer, InvocationFailed)
+                if isinstance(answer, InvocationFailed):
+                    self._failures[firing.function] = answer.failure
             finally:
                 # whatever happened, the schedule goes on
                 done(succeeded)

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from perdure.host.app_settings import SettingMissing, expand_binding
 from perdure.host.config import HostConfig
 from perdure.host.function_list import list_functions
 from perdure.host.logs import HostLog, LevelFilter, Record
 from perdure.host.loop import LoopClock
-from perdure.host.messages import InvocationDone
+from perdure.host.messages import InvocationDone, InvocationFailed, Retry
 from perdure.host.timers import Timers
+from perdure.model.failure import FailureDetails
 from perdure.storage.memory import MemoryDatabase, MemoryStore
 from tests.unit.host.front_fakes import configured
 from tests.unit.host.test_function_list import function
@@ -53,7 +55,14 @@ async def _run(config: HostConfig) -> tuple[list[Record], list[tuple[str, str]]]
     runs: list[tuple[str, str]] = []
     ran = asyncio.Event()
 
-    async def run(function: str, payload: str | None, trace: Any = None, reason: str = "", details: str = "") -> Any:
+    async def run(
+        function: str,
+        payload: str | None,
+        trace: Any = None,
+        reason: str = "",
+        details: str = "",
+        retry: Retry | None = None,
+    ) -> Any:
         assert reason.startswith("Timer fired at ")
         runs.append((function, "(RunOnStartup)" if "RunOnStartup" in details else details))
         ran.set()
@@ -74,3 +83,38 @@ async def _run(config: HostConfig) -> tuple[list[Record], list[tuple[str, str]]]
     await asyncio.wait_for(ran.wait(), 5)
     await asyncio.wait_for(timers.stop(), 5)
     return records, runs
+
+
+def test_a_retried_timer_is_told_why(tmp_path: Path) -> None:
+    config = configured(tmp_path, TZ="UTC")
+    policy = {"strategy": "fixedDelay", "maxRetryCount": 2, "delayInterval": "00:00:00"}
+    timer = function("Often", "timerTrigger", schedule="0 0 0 1 1 *", runOnStartup=True)
+    failure = FailureDetails("OSError", "no")
+    retries: list[Retry | None] = []
+
+    async def scenario() -> None:
+        ended = asyncio.Event()
+
+        async def run(function: str, payload: str | None, *more: Any) -> Any:
+            retries.append(more[-1])
+            if len(retries) == 3:
+                ended.set()
+                return InvocationDone("id")
+            return InvocationFailed("id", failure)
+
+        clock = LoopClock(asyncio.get_running_loop())
+        timers = Timers(
+            list_functions([structs.replace(timer, retry=policy)], config),
+            config,
+            clock=clock,
+            store=MemoryStore(MemoryDatabase(clock), clock),
+            token=lambda: 1,
+            run=run,
+            log=HostLog(lambda record: None, LevelFilter({})),
+        )
+        timers.start()
+        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(timers.stop(), 5)
+
+    asyncio.run(scenario())
+    assert retries == [None, Retry(1, 2, failure), Retry(2, 2, failure)]

@@ -118,8 +118,8 @@ def q(m): return object()
             assert (await w.http("r")).body == b"done"
             await w.supervisor.invoke_trigger("q", "x")
         assert [line for line in w.lines if "not delivered" in line] == [
-            "Function r gave a value to its output binding out (queue), which is not delivered here.",
-            "Function q gave a value to its output binding $return (eventHub), which is not delivered here.",
+            "Function r gave values to its output binding out (queue), which is not delivered here.",
+            "Function q gave values to its output binding $return (eventHub), which is not delivered here.",
         ]
 
     run(scenario, tmp_path, app)

@@ -270,3 +270,23 @@ def test_what_stops_an_app(tmp_path: Path, text: str, expected: str) -> None:
     [[_, message, fatal]] = load(tmp_path)["errors"]
     assert fatal and expected.format(root=tmp_path) in message, message
     assert "site-packages" not in message and "importlib" not in message
+
+
+def test_folders_of_an_app_hide_no_module_of_the_standard_library(tmp_path: Path) -> None:
+    main = (
+        "import email, statistics, wave\nfrom ..statistics import VALUE\n"
+        "wave.open, email.message_from_string, statistics.mean\ndef main(name): return VALUE\n"
+    )
+    write(
+        tmp_path,
+        {
+            "wave/function.json": function_json(),
+            "wave/__init__.py": main,
+            "statistics/__init__.py": "VALUE = 1",
+            "email/function.json": function_json(),
+            "email/__init__.py": "from wave import open\ndef main(name): ...",
+        },
+    )
+    found = load(tmp_path)
+    assert found["errors"] == []
+    assert set(found["functions"]) == {"wave", "email"}

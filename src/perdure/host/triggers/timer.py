@@ -31,13 +31,16 @@ class TimerTrigger(Struct, frozen=True):
 
 
 class Firing(Struct, frozen=True):
-    """One run to start. `details` go on the invocation's "Trigger Details" line; `attempt` counts retries from 1."""
+    """One run to start. `details` go on the invocation's "Trigger Details" line; `attempt` counts retries from 1,
+    of at most `most`.
+    """
 
     function: str
     payload: str
     reason: str
     details: dict[str, str]
     attempt: int = 0
+    most: int = 0
 
 
 class TimerStore(Protocol):

@@ -183,6 +183,7 @@ class TimerListener:
             f"Timer fired at {round_trip(self._ports.clock.now(), zone)}",
             _details(fired, zone),
             attempt,
+            self._trigger.retry.count if self._trigger.retry is not None else 0,
         )
         self._ports.fire(firing, lambda succeeded: self._ran(record, fired, attempt, succeeded))
 
