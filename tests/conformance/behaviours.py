@@ -462,7 +462,7 @@ CONTEXT = [
         "same",
         "they count in `async def` and two-argument functions",
         "`typedPayloads`, `dialect` 2",
-        "test_annotations_convert_plain_json_in_async_orchestrators_and_not_in_generators_of_dialect_1",
+        "test_annotations_convert_plain_json_in_async_orchestrators_and_not_in_generators_of_dialect_1 test_typed_payloads_and_dialect_2_convert_in_generators_too",
     ),
     Row(
         "`call_http`, status 202 with `Location`",
@@ -498,6 +498,57 @@ CONTEXT = [
     ),
 ]
 
+CLIENT = [
+    Row(
+        "`input_` of an instance that the client started",
+        "the JSON text of the input",
+        "same",
+        "",
+        "`dialect` 2: decoded",
+        "test_status test_operations test_dialect_2",
+    ),
+    Row(
+        "`wait_for_completion_or_create_check_status_response` of a failed instance",
+        "status 500",
+        "same",
+        "",
+        "`dialect` 2: 200; `return_internal_server_error_on_failure`",
+        "test_waiting_for_completion test_dialect_2",
+    ),
+    Row(
+        "history of a status",
+        "always `None`; the events are in `historyEvents`",
+        "better",
+        "both",
+        "",
+        "test_status",
+    ),
+    Row(
+        "`restart`",
+        "may give the whole answer of the host",
+        "better",
+        "always the instance id",
+        "",
+        "test_operations",
+    ),
+    Row(
+        "names, ids and event names in URLs",
+        "not quoted",
+        "better",
+        "quoted",
+        "",
+        "test_urls_of_posts",
+    ),
+    Row(
+        "a plain function with a client binding",
+        "runs, then `TypeError`",
+        "better",
+        "gets a blocking client",
+        "",
+        "test_plain_function_gets_the_blocking_client",
+    ),
+]
+
 SECTIONS = {
     "Scheduling and running": SCHEDULING,
     "Compounds": COMPOUNDS,
@@ -506,6 +557,7 @@ SECTIONS = {
     "Failures and output": FAILURES,
     "Retries": RETRIES,
     "The context": CONTEXT,
+    "The client": CLIENT,
 }
 
 #: what each field of the table of dialects means

@@ -606,6 +606,20 @@ def test_annotations_convert_plain_json_in_async_orchestrators_and_not_in_genera
     assert output(two.step(completed(0, "5"))) == '"float"'
 
 
+def test_typed_payloads_and_dialect_2_convert_in_generators_too() -> None:
+    def plain(context: Any) -> Any:
+        return type((yield context.call_activity("X", None, float))).__name__
+
+    for options, name in (
+        (SdkOptions(), '"int"'),
+        (SdkOptions(typed_payloads=True), '"float"'),
+        (TWO, '"float"'),
+    ):
+        one = Instance(plain, options=options)
+        one.start()
+        assert output(one.step(completed(0, "5"))) == name
+
+
 # -- the native context
 
 
