@@ -20,6 +20,8 @@ from perdure.host.store_url import StoreUrl
 from perdure.host.wakes import OpenWakes, open_wakes
 from perdure.model.operations import (
     CleanEntities,
+    Counted,
+    CountInstances,
     EntitiesCleaned,
     EntityFound,
     Listed,
@@ -175,6 +177,8 @@ def _nobody(operation: Operation, name: str) -> OperationAnswer:
     match operation:
         case ListInstances():
             return Listed([])
+        case CountInstances():
+            return Counted({})
         case PurgeInstances():
             return Purged(0)
         case ReadEntity():

@@ -18,11 +18,14 @@ from perdure.host.api_errors import (
 from perdure.host.entity_api import EntityApi
 from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
 from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
+from perdure.host.openapi import document
 from perdure.host.operations_api import carry_out
 from perdure.host.query_values import BadParameter, Parameters, status_in_any_case
 from perdure.model.history_view import status_json
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
+    Counted,
+    CountInstances,
     Found,
     GetInstance,
     Listed,
@@ -52,6 +55,8 @@ LARGEST_PAGE = 1000
 _PAGE = 100
 _LONGEST_ID = 256
 _WAIT_PAUSE = 0.1
+#: seconds that a status request waits for the end at most
+LONGEST_WAIT = 300.0
 _CONTROL = {
     "terminate": TerminateInstance,
     "suspend": SuspendInstance,
@@ -94,6 +99,10 @@ class ManagementApi:
                     return await self._control(request, parameters, hub, instance_id, operation.lower())
                 case ["POST", "instances", instance_id, operation, event] if operation.lower() == "raiseevent":
                     return await self._raise_event(request, hub, instance_id, event)
+                case ["GET", "counts"]:
+                    return await self._counts(parameters, hub)
+                case ["GET", "openapi.json"]:
+                    return json_response(200, document(request.origin(self._forwarded)))
                 case ["POST", "operations"]:
                     return await carry_out(request, self._ask, hub)
                 case [method, "entities", *rest] if len(rest) <= 2:
@@ -109,6 +118,9 @@ class ManagementApi:
 
     async def _status(self, request: Request, parameters: Parameters, hub: str, instance_id: str) -> Response:
         with_history = parameters.flag("showHistory", False)
+        wait = parameters.seconds("wait")
+        if wait:
+            await self._finished(instance_id, hub, min(wait, LONGEST_WAIT), _WAIT_PAUSE)
         answer = await self._ask(GetInstance(instance_id, with_history), hub)
         if not isinstance(answer, Found):
             return _unexpected(answer)
@@ -234,20 +246,23 @@ class ManagementApi:
     async def _list(self, request: Request, parameters: Parameters, hub: str) -> Response:
         top = min(parameters.count("top", _PAGE), LARGEST_PAGE)
         token = request.headers.get(CONTINUATION.decode()) or None
-        chosen = InstanceFilter(
-            created_from=parameters.time("createdTimeFrom"),
-            created_to=parameters.time("createdTimeTo"),
-            statuses=parameters.statuses(),
-            id_prefix=parameters.text("instanceIdPrefix"),
-            name_prefix=parameters.text("namePrefix"),
-            parent_id=parameters.text("parentInstanceId"),
-        )
-        answer = await self._ask(ListInstances(chosen, top, token), hub)
+        answer = await self._ask(ListInstances(_filter(parameters), top, token), hub)
         if not isinstance(answer, Listed):
             return _unexpected(answer)
         show_input = parameters.flag("showInput", True)
         items = [status_json(record, None, show_input=show_input) for record in answer.items]
         return json_response(200, items, [(CONTINUATION, (answer.continuation or "").encode("latin-1"))])
+
+    async def _counts(self, parameters: Parameters, hub: str) -> Response:
+        answer = await self._ask(CountInstances(_filter(parameters)), hub)
+        if not isinstance(answer, Counted):
+            return _unexpected(answer)
+        by_status: dict[str, int] = {}
+        for of_name in answer.counts.values():
+            for label, count in of_name.items():
+                by_status[label] = by_status.get(label, 0) + count
+        body = {"total": sum(by_status.values()), "byStatus": by_status, "byName": answer.counts}
+        return json_response(200, body)
 
     async def _purge(self, hub: str, instance_id: str) -> Response:
         answer = await self._ask(PurgeInstance(instance_id), hub)
@@ -266,10 +281,26 @@ class ManagementApi:
             statuses=_statuses_to_purge(parameters, include_running),
             kinds=(InstanceKind.ORCHESTRATION,),
         )
-        answer = await self._ask(PurgeInstances(chosen, include_running, parameters.flag("dryRun", False)), hub)
+        dry_run = parameters.flag("dryRun", False)
+        answer = await self._ask(PurgeInstances(chosen, include_running, dry_run), hub)
         if not isinstance(answer, Purged):
             return _unexpected(answer)
+        if dry_run:
+            return json_response(200, {"instancesDeleted": answer.instances, "dryRun": True})
         return json_response(200, {"instancesDeleted": answer.instances}) if answer.instances else EMPTY[404]
+
+
+def _filter(parameters: Parameters) -> InstanceFilter:
+    """Which instances a list or a count means. Raises `BadParameter`."""
+    return InstanceFilter(
+        created_from=parameters.time("createdTimeFrom"),
+        created_to=parameters.time("createdTimeTo"),
+        statuses=parameters.statuses(),
+        id_prefix=parameters.text("instanceIdPrefix"),
+        name_prefix=parameters.text("namePrefix"),
+        parent_id=parameters.text("parentInstanceId"),
+        tags=parameters.tags("tag"),
+    )
 
 
 def _statuses_to_purge(parameters: Parameters, include_running: bool) -> tuple[int, ...]:

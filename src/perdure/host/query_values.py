@@ -79,6 +79,16 @@ class Parameters:
         text = self.text(name)
         return None if text is None else parse_time(text)
 
+    def tags(self, name: str) -> dict[str, str] | None:
+        """NAME=VALUE, repeated; None when there is none. Raises `BadParameter`."""
+        found: dict[str, str] = {}
+        for text in self.all(name):
+            tag, equals, value = text.partition("=")
+            if not tag or not equals:
+                raise BadParameter(f"The value '{text}' of parameter '{name}' is not NAME=VALUE.")
+            found[tag] = value
+        return found or None
+
     def statuses(self, name: str = "runtimeStatus") -> tuple[int, ...]:
         """Statuses by label (case matters) or number, repeated or with commas; unknown ones are dropped."""
         found: dict[int, None] = {}

@@ -132,6 +132,12 @@ class InspectInstance(_Operation, frozen=True, tag=14):
     instance_id: str
 
 
+class CountInstances(_Operation, frozen=True, tag=15):
+    """How many instances match, by name and status."""
+
+    filter: InstanceFilter
+
+
 Operation = Union[
     StartInstance,
     GetInstance,
@@ -148,6 +154,7 @@ Operation = Union[
     ReadEntity,
     CleanEntities,
     InspectInstance,
+    CountInstances,
 ]
 
 
@@ -240,4 +247,10 @@ class Inspected(_Answer, frozen=True, tag=8):
     time: int
 
 
-OperationAnswer = Union[Refused, Started, Done, Found, Listed, Purged, EntityFound, EntitiesCleaned, Inspected]
+class Counted(_Answer, frozen=True, tag=9):
+    """Numbers of instances by name and then by the label of the status."""
+
+    counts: dict[str, dict[str, int]]
+
+
+OperationAnswer = Union[Refused, Started, Done, Found, Listed, Purged, EntityFound, EntitiesCleaned, Inspected, Counted]

@@ -34,6 +34,8 @@ from perdure.model.instance import (
 )
 from perdure.model.operations import (
     CleanEntities,
+    Counted,
+    CountInstances,
     Done,
     EntityFound,
     Found,
@@ -65,6 +67,7 @@ from perdure.model.operations import (
 from perdure.storage.provider import HostRow, InboxRow, StoreError
 from perdure.taskhub.committer import Committer
 from perdure.taskhub.entity_storage import EntityCleaning, EntityPurge
+from perdure.taskhub.idempotency import start_once
 from perdure.taskhub.instance import Instance
 from perdure.taskhub.interfaces import Clock, Store, Wakes
 from perdure.taskhub.options import HubOptions
@@ -117,6 +120,7 @@ class Hub(Protocol):
 
 
 _PURGE_PAGE = 200
+_COUNTED_PAGE = 1000
 #: how soon an instance that was busy is purged again
 _BUSY_SECONDS = 0.05
 _BAD_ID = frozenset("/\\#?")
@@ -132,7 +136,7 @@ class HubClient:
     def call(self, operation: Operation, done: Answer) -> None:
         """Carry out an operation; `done` gets its answer, a `Refused` when it cannot be done."""
         if not self._hub.accepting and not isinstance(
-            operation, (GetInstance, ListInstances, ReadEntity, InspectInstance)
+            operation, (GetInstance, ListInstances, ReadEntity, InspectInstance, CountInstances)
         ):
             done(Refused(RefusalCode.UNAVAILABLE, "The host is not accepting work: it is starting or stopping."))
             return
@@ -200,6 +204,24 @@ class HubClient:
 
         self._find(operation.entity, found, done)
 
+    def _count(self, operation: CountInstances, done: Answer) -> None:
+        """Page by page: the store never holds a snapshot for long."""
+        counts: dict[str, dict[str, int]] = {}
+
+        def listed(page: Page | StoreError) -> None:
+            if isinstance(page, StoreError):
+                done(_unavailable(page))
+                return
+            for record in page.items:
+                of_name = counts.setdefault(record.name, {})
+                of_name[record.status.label] = of_name.get(record.status.label, 0) + 1
+            if page.continuation is None:
+                done(Counted(counts))
+            else:
+                self._hub.store.query(operation.filter, _COUNTED_PAGE, page.continuation, listed)
+
+        self._hub.store.query(operation.filter, _COUNTED_PAGE, None, listed)
+
     def _inspect(self, operation: InspectInstance, done: Answer) -> None:
         """History, inbox and hosts are read one after the other: nothing has to be of one moment."""
         store = self._hub.store
@@ -235,12 +257,15 @@ class HubClient:
         if refusal is not None:
             done(Refused(RefusalCode.UNKNOWN_FUNCTION, refusal))
             return
-        n = hub.shift.new_number()
         instance_id = operation.instance_id or _new_id(hub)
         wrong = bad_instance_id(instance_id)
         if wrong is not None:
             done(Refused(RefusalCode.BAD_REQUEST, wrong))
             return
+        if operation.idempotency_key:
+            start_once(hub.store, operation, instance_id, hub.committer.time(), self._start, done)
+            return
+        n = hub.shift.new_number()
         new = NewInstance(
             n=n,
             instance_id=instance_id,
@@ -586,4 +611,5 @@ _OPERATIONS: dict[type, Callable[[HubClient, Any, Answer], None]] = {
     ReadEntity: HubClient._read_entity,
     CleanEntities: HubClient._clean,
     InspectInstance: HubClient._inspect,
+    CountInstances: HubClient._count,
 }
