@@ -39,6 +39,6 @@ def counter(context):
     if context.operation_name == "add":
         state += context.get_input()
     if context.operation_name == "delete":
-        context.set_state(None)
+        context.destruct_on_exit()
     else:
         context.set_state(state)
