@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from perdure.engine.catalog import Catalog
-from perdure.engine.decide import Decision, entity_message
+from perdure.engine.decide import Decision, entity_message, entity_name
 from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import RuntimeState
 from perdure.model.commit_plan import Message, NewInstance, TurnPlan
@@ -227,6 +227,8 @@ def decide_batch(
         messages.append(Message(operation.caller, answer, operation.caller_generation, operation.caller_task))
     numbers = number
     for signal in outcome.signals:
+        if catalog.unknown("entity", entity_name(signal.entity)) is not None:
+            continue  # as when an orchestration signals what is not there
         request = EntityOperationRequested(signal.operation, signal.input, caller_id=state.instance_id, timestamp=time)
         messages.append(entity_message(numbers, signal.entity, request, time, signal.due))
         numbers += 1

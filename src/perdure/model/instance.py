@@ -10,6 +10,7 @@ _COUNTER_BITS = 32
 _TOKEN_BITS = 24
 
 
+_BAD_ID = frozenset("/\\#?")
 _encode = json.Encoder().encode
 
 
@@ -66,6 +67,18 @@ def execution_id(n: int, generation: int) -> str:
 def entity_scheduler_id(name: str, key: str) -> str:
     """The instance id of an entity: the name in lower case, the key as given."""
     return f"@{name.lower()}@{key}"
+
+
+def bad_instance_id(instance_id: str) -> str | None:
+    """Why this cannot be the id of an orchestration (http-api.md 2), or None."""
+    if instance_id.startswith("@"):
+        return "Instance IDs must not start with '@'; that form names entities."
+    if len(instance_id) > 256:
+        return f"Instance IDs must not be longer than 256 characters; this one has {len(instance_id)}."
+    for character in instance_id:
+        if character in _BAD_ID or ord(character) < 32 or 127 <= ord(character) < 160:
+            return f"Instance IDs must not contain '/', '\\', '#', '?' or control characters; found {character!r}."
+    return None
 
 
 class EntityLock(Struct, frozen=True, rename="camel"):

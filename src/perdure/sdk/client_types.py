@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from perdure.model.failure import FailureDetails
-from perdure.model.instance import InstanceRecord, RuntimeStatus
+from perdure.model.instance import InstanceRecord, RuntimeStatus, decode_lock
 from perdure.sdk.serialization import loads
 from perdure.sdk.typed import convert
 from perdure.sdk.types import EntityInstanceId
@@ -164,9 +164,11 @@ def metadata_of(record: InstanceRecord, *, with_state: bool = True) -> EntityMet
     name, _, key = record.instance_id[1:].partition("@")
     identity = EntityInstanceId.__new__(EntityInstanceId)  # stored keys may hold what new ids may not
     identity.entity, identity.key = name, key
+    lock = decode_lock(record.custom_status) if record.lock_holder else None
     return EntityMetadata(
         id=identity,
         last_modified=time_of(record.updated or record.created),
+        locked_by=lock.locked_by if lock is not None else "",
         includes_state=with_state and record.state is not None,
         state=record.state if with_state else None,
     )

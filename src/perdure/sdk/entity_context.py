@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from perdure.model.execution import EntitySignal, EntityStart
+from perdure.model.instance import bad_instance_id
 from perdure.sdk.references import durable_name
 from perdure.sdk.serialization import dumps, loads, stored_input
 from perdure.sdk.typed import convert
@@ -43,6 +44,9 @@ class Outbox:
         """Start an orchestration and give its id."""
         name = durable_name(orchestrator, ORCHESTRATION_TRIGGER, "orchestration_name")
         identifier = instance_id or uuid.uuid4().hex
+        wrong = bad_instance_id(identifier)
+        if wrong is not None:
+            raise ValueError(wrong)
         text = None if value is None else stored_input(dumps(value, "input"), self.dialect)
         self.starts.append(EntityStart(name, identifier, text, version))
         return identifier

@@ -31,6 +31,7 @@ from perdure.model.instance import (
     InstanceRecord,
     Page,
     RuntimeStatus,
+    bad_instance_id,
 )
 from perdure.model.operations import (
     CleanEntities,
@@ -123,7 +124,6 @@ _PURGE_PAGE = 200
 _COUNTED_PAGE = 1000
 #: how soon an instance that was busy is purged again
 _BUSY_SECONDS = 0.05
-_BAD_ID = frozenset("/\\#?")
 
 
 class HubClient:
@@ -540,18 +540,6 @@ def _new_id(hub: Hub) -> str:
     """A generated instance id: 32 lower-case hex digits (sdk-api.md 5.3)."""
     high, low = (int(hub.clock.random() * 2**52) << 12 | int(hub.clock.random() * 2**12) for _ in range(2))
     return f"{high:016x}{low:016x}"
-
-
-def bad_instance_id(instance_id: str) -> str | None:
-    """Why this cannot be the id of an orchestration (http-api.md 2), or None."""
-    if instance_id.startswith("@"):
-        return "Instance IDs must not start with '@'; that form names entities."
-    if len(instance_id) > 256:
-        return f"Instance IDs must not be longer than 256 characters; this one has {len(instance_id)}."
-    for character in instance_id:
-        if character in _BAD_ID or ord(character) < 32 or 127 <= ord(character) < 160:
-            return f"Instance IDs must not contain '/', '\\', '#', '?' or control characters; found {character!r}."
-    return None
 
 
 def as_json(text: str | None) -> str | None:

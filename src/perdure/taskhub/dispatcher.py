@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from perdure.engine.runtime_state import runs_code, wants_turn
@@ -11,6 +10,7 @@ from perdure.taskhub.code_turns import CodeTurns
 from perdure.taskhub.control_turns import ControlTurns
 from perdure.taskhub.entity_turns import EntityTurns
 from perdure.taskhub.instance import Instance, Phase
+from perdure.taskhub.lanes import Lane
 from perdure.taskhub.large_turns import LargeTurns
 from perdure.taskhub.parked import ParkedList
 from perdure.taskhub.settlement import Settlement
@@ -28,7 +28,6 @@ class Dispatcher:
         self._control_turns = ControlTurns(shift, self._settle, self._code_turns)
         self._entity_turns = EntityTurns(shift, self._settle)
         self._large = LargeTurns(shift, self._settle)
-        self._ready: deque[Instance] = deque()
         self._scheduled = False
         self._draining = False
         self._drained: Callable[[], None] | None = None
@@ -39,7 +38,6 @@ class Dispatcher:
 
     def begin(self) -> None:
         """Start under a new token with nothing under way."""
-        self._ready.clear()
         self._draining, self._drained = False, None
         self._unparking = set()
         self._parked.others(self._unpark)
@@ -57,12 +55,12 @@ class Dispatcher:
     @property
     def running(self) -> int:
         """Turns under way."""
-        return self._shift.running
+        return self._shift.lanes.running
 
     @property
     def queued(self) -> int:
         """Instances that wait for a turn."""
-        return len(self._ready)
+        return self._shift.lanes.queued
 
     def drain(self, done: Callable[[], None]) -> None:
         """Start no more turns; call when those under way are committed."""
@@ -70,7 +68,7 @@ class Dispatcher:
         self._maybe_drained()
 
     def _maybe_drained(self) -> None:
-        if self._drained is not None and self._shift.running == 0:
+        if self._drained is not None and self._shift.lanes.running == 0:
             done, self._drained = self._drained, None
             self._shift.committer.when_idle(done)
 
@@ -98,7 +96,7 @@ class Dispatcher:
                 self._shift.registry.make_room()
             return
         instance.phase = Phase.QUEUED
-        self._ready.append(instance)
+        self._shift.lanes.of(instance).ready.append(instance)
         self._schedule()
 
     def _room(self) -> None:
@@ -107,21 +105,26 @@ class Dispatcher:
         self._maybe_drained()
 
     def _schedule(self) -> None:
-        if not self._scheduled and self._ready and not self._draining:
+        if not self._scheduled and not self._draining and self._shift.lanes.queued:
             self._scheduled = True
             self._shift.clock.soon(self._pump)
 
     def _pump(self) -> None:
         self._scheduled = False
-        ready, limit = self._ready, self._shift.options.max_turns
+        for lane in self._shift.lanes.all:
+            self._start_from(lane)
+        if not self._shift.lanes.queued:
+            self.on_starved()
+
+    def _start_from(self, lane: Lane) -> None:
+        ready = lane.ready
         while ready and not self._draining:
-            if self._shift.running >= limit:
-                self._shift.telemetry.limit_reached("turns", self._shift.running, limit)
+            if lane.running >= lane.limit:
+                self._shift.telemetry.limit_reached(lane.name, lane.running, lane.limit)
                 return
             instance = ready.popleft()
             if instance.phase is Phase.QUEUED and self._shift.registry.get(instance.state.n) is instance:
                 self._start(instance)
-        self.on_starved()
 
     def _start(self, instance: Instance) -> None:
         instance.ticket += 1

@@ -22,6 +22,9 @@ class HubOptions(Struct, frozen=True):
     max_actions: int = 100_000
     keep_generations: int = 0
     max_activities: int = 20
+    #: entity batches under way; None: they count as turns
+    max_entity_batches: int | None = None
+    #: operations in one batch
     max_entity_batch: int = 5000
     max_warm: int = 10000
     warm_idle: float = 300.0

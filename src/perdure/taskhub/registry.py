@@ -93,27 +93,34 @@ class Registry:
     def _hold_back(self, message: Message, verdict: MessageVerdict) -> None:
         instance = self._warm.get(verdict.n)
         row = Row(verdict.seq, message.event, message.generation, message.task, message.due)
-        if instance is not None:
-            if verdict.seq not in instance.loaded:
-                instance.add_timer(row)
-        elif verdict.n in self._loading:
-            self._loading[verdict.n].append(row)
+        if verdict.owner == self.token:
+            if instance is not None:
+                if verdict.seq not in instance.loaded:
+                    instance.add_timer(row)
+            elif verdict.n in self._loading:
+                self._loading[verdict.n].append(row)
         if verdict.owner in (self.token, 0):
             self._timers.add(message.due, verdict.seq, verdict.n)
 
     def deliver(self, n: int, row: Row, owner: int, *, ahead: bool = False) -> None:
-        """Bring a durable message to instance `n`, whose row names `owner`."""
+        """Bring a durable message to instance `n`, whose row named `owner` when it was committed.
+
+        Owned by this host then, nobody else can have consumed it since. In any other case it goes with the claim that
+        makes this host the owner: what that does not find, another host has consumed.
+        """
         instance = self._warm.get(n)
-        if instance is not None:
-            self._deliver_warm(instance, row, ahead)
-        elif n in self._loading:
-            self._loading[n].append(row)
-        elif owner in (self.token, 0):
+        if owner == self.token:
+            if instance is not None:
+                self._deliver_warm(instance, row, ahead)
+                return
             self.load(n)
             # a claim may be under way that read the inbox before this message was there
             self._loading[n].append(row)
-        else:
-            self._wakes.wake(owner, n)
+        elif instance is None and n not in self._loading:
+            if owner:
+                self._wakes.wake(owner, n)
+            else:
+                self.load(n)
 
     def _deliver_warm(self, instance: Instance, row: Row, ahead: bool) -> None:
         if instance.late is not None:

@@ -13,6 +13,7 @@ from perdure.taskhub.activities import Activities
 from perdure.taskhub.committer import Committer
 from perdure.taskhub.instance import Instance, Phase, Row
 from perdure.taskhub.interfaces import Clock, Executor, Store
+from perdure.taskhub.lanes import Lanes
 from perdure.taskhub.options import HubOptions
 from perdure.taskhub.registry import Registry
 from perdure.taskhub.telemetry import Telemetry
@@ -23,7 +24,7 @@ Outcome = TypeVar("Outcome")
 
 
 class Shift:
-    """The time under one token. `epoch` tells answers to earlier tokens apart; `running` counts turns in user code."""
+    """The time under one token. `epoch` tells answers to earlier tokens apart; `lanes` count turns in user code."""
 
     def __init__(
         self,
@@ -40,7 +41,8 @@ class Shift:
         self.registry, self.committer, self.activities = registry, committer, activities
         self.options, self.telemetry = options, telemetry
         self.catalog = Catalog({})
-        self.token = self.epoch = self.running = 0
+        self.token = self.epoch = 0
+        self.lanes = Lanes(options.max_turns, options.max_entity_batches)
         self._counter = 0
         #: an idle instance may have something to do
         self.on_ready: Callable[[Instance], None] = lambda instance: None
@@ -49,7 +51,8 @@ class Shift:
 
     def begin(self, token: int) -> None:
         """Start under a token with nothing under way."""
-        self.token, self.running, self._counter = token, 0, 0
+        self.token, self._counter = token, 0
+        self.lanes.clear()
         self.epoch += 1
 
     def next_number(self) -> int:
@@ -88,13 +91,14 @@ class Shift:
     def in_user_code(self, instance: Instance, decided: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
         """Count a turn in user code; gives the callback for its answer, which is dropped when it is out of date."""
         instance.phase = Phase.RUNNING
-        self.running += 1
+        lane = self.lanes.of(instance)
+        lane.running += 1
         ticket, epoch = instance.ticket, self.epoch
 
         def answered(outcome: Outcome) -> None:
             if epoch != self.epoch:
                 return
-            self.running -= 1
+            lane.running -= 1
             if instance.ticket == ticket:
                 decided(outcome)
             self.on_room()

@@ -343,3 +343,12 @@ def test_execute_entity() -> None:
     assert signal.scheduled_time == datetime(1970, 1, 2, tzinfo=timezone.utc)
     assert (start.name, start.instance_id, start.get_input()) == ("Orch", "i", {"a": "K"})
     assert execute_entity(Bank, "deposit", 2).get_state(Account) == Account("nobody", 2)
+
+
+def test_an_orchestration_is_not_started_under_an_id_that_it_may_not_have() -> None:
+    def starter(context: df.DurableEntityContext) -> None:
+        context.schedule_new_orchestration("Work", instance_id=context.get_input())
+
+    decided = batch(starter, ("start", "@counter@a"), ("start", "fine"))
+    assert "must not start with '@'" in decided.results[0].reason
+    assert [start.instance_id for start in decided.starts] == ["fine"]

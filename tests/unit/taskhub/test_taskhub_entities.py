@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from perdure.model.actions import CallEntity, CompleteOrchestration, CreateTimer, LockEntities, UnlockEntities
-from perdure.model.history import EntityOperationCompleted, EntityOperationFailed
+from perdure.model.commit_plan import Message, MessageVerdict
+from perdure.model.history import EntityOperationCompleted, EntityOperationFailed, EntityOperationRequested
 from perdure.model.instance import decode_lock
 from perdure.model.operations import (
     CleanEntities,
@@ -191,3 +192,45 @@ def test_cleaning_releases_the_lock_of_a_holder_that_is_gone_and_no_other(monkey
     bench.time.advance(1)
     assert decode_lock(record(bench).custom_status).locked_by == "h2"
     assert bench.call(CleanEntities()) == EntitiesCleaned(0, 0)
+
+
+def test_entity_batches_have_a_bound_of_their_own():
+    bench = Bench({"Caller": caller}, max_turns=1, max_entity_batches=2)
+    bench.executor.turn_seconds = 1
+    for number in range(5):
+        add(bench, 1, f"@counter@{number}")
+    bench.time.advance(0.5)
+    assert len(bench.executor.batches) == 2
+    bench.call(StartInstance("Caller", "c1"))
+    bench.time.advance(0.1)
+    assert len(bench.executor.turns) == 1, "orchestrations do not wait for entities"
+    bench.time.advance(1)
+    assert len(bench.executor.batches) == 4
+    bench.time.advance(20)
+    assert {bench.call(ReadEntity(f"@counter@{number}")).state for number in range(5)} == {"1"}
+    assert bench.status("c1") == "Completed"
+
+
+def test_entity_batches_count_as_turns_without_a_bound_of_their_own():
+    bench = Bench({}, max_turns=1)
+    bench.executor.turn_seconds = 1
+    for number in range(3):
+        add(bench, 1, f"@counter@{number}")
+    bench.time.advance(0.5)
+    assert len(bench.executor.batches) == 1
+    bench.time.advance(5)
+    assert len(bench.executor.batches) == 3
+
+
+def test_a_message_that_another_host_has_consumed_since_is_not_taken_again():
+    """The answer of the commit that sent it came late: the entity was nobody's then."""
+    bench = Bench({}, warm_idle=1.0)
+    add(bench, 1)
+    bench.time.advance(60)
+    assert not bench.hub.registry.warm()
+    consumed = Message(0, EntityOperationRequested("add", "100"), instance_id=HITS)
+    bench.hub.registry.message_committed(consumed, MessageVerdict(777, record(bench).n, 0))
+    bench.time.advance(1)
+    bench.hub.registry.message_committed(consumed, MessageVerdict(778, record(bench).n, 0))
+    bench.time.advance(1)
+    assert bench.call(ReadEntity(HITS)) == EntityFound(True, "1")
