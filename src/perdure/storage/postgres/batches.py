@@ -305,7 +305,7 @@ class _Call:
                 continue
             places[purge.n] = place = len(places) + 1
             positions.append(place)
-            self._purges.append({"o": place, "n": purge.n, "turn": purge.turn})
+            self._purges.append({"o": place, "n": purge.n, "turn": purge.turn, "idle": purge.idle})
             if purge.parent_failure is not None:
                 self._send(purge.parent_failure, _UNFINISHED, place)
             for message in purge.messages:

@@ -193,7 +193,16 @@ BEGIN
                 WHERE i.n = q.n AND i.hub = p_hub FOR UPDATE SKIP LOCKED
             ) l ON true
         ) p;
-        IF v_gone IS NOT NULL THEN PERFORM drop_instances@(v_gone); END IF;
+        -- a statement of its own: it sees what was committed until the rows were locked
+        FOR v_item IN
+            SELECT q.o, q.n FROM json_to_recordset(p_purges) AS q (o integer, n bigint, idle boolean)
+            WHERE q.idle AND q.n = ANY (v_gone) AND EXISTS (SELECT 1 FROM inbox w WHERE w.n = q.n)
+        LOOP
+            purged[v_item.o] := 1;
+            purge_open[v_item.o] := false;
+            v_gone := array_remove(v_gone, v_item.n);
+        END LOOP;
+        IF cardinality(v_gone) > 0 THEN PERFORM drop_instances@(v_gone); END IF;
         SELECT array_agg(v = 0 ORDER BY o) INTO purge_ok FROM unnest(purged) WITH ORDINALITY AS p (v, o);
     END IF;
 
