@@ -36,6 +36,8 @@ from perdure.testing.app_functions import AppFunctions
 from perdure.testing.clock import VirtualClock, VirtualTime
 from perdure.testing.executor import InProcessExecutor
 
+#: nobody else is on the hub, so there is nobody to watch: seconds between looks
+_NEVER = 10.0 * 365 * 24 * 3600
 _SECONDS_TO_ANSWER = 60.0
 
 
@@ -73,7 +75,11 @@ class VirtualHub:
         self._executor = InProcessExecutor(clock, self._functions, slots=100)
         self._database = MemoryDatabase(clock)
         self._hub = TaskHub(
-            MemoryStore(self._database), self._executor, clock, _NoWakes(), HubOptions(names=self._functions.names)
+            MemoryStore(self._database),
+            self._executor,
+            clock,
+            _NoWakes(),
+            HubOptions(names=self._functions.names, host_ttl=_NEVER, scan_interval=_NEVER),
         )
         self._client = HubClient(self._hub)
         self._hub.start(lambda: None)
