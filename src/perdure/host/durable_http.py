@@ -106,7 +106,8 @@ def _token(source: dict[str, Any]) -> str:
     except ImportError:
         raise ValueError(
             f"call_http was asked for a token for {source.get('resource')!r}: "
-            "pip install azure-identity, or set a token provider."
+            "pip install azure-identity, or give tokens by "
+            "perdure.host.durable_http.set_token_provider(provider) in the app."
         ) from None
     resource = str(source.get("resource", "")).rstrip("/")
     token: str = DefaultAzureCredential().get_token(f"{resource}/.default").token
