@@ -108,9 +108,12 @@ class DropSession(_Wire, frozen=True, tag=25):
 
 
 class CancelActivity(_Wire, frozen=True, tag=26):
+    """Host to worker: drop an activity that has not begun and, if `running`, cancel it if it is a coroutine."""
+
     n: int
     generation: int
     task: int
+    running: bool = True
 
 
 class HttpInvocation(_Wire, frozen=True, tag=27):

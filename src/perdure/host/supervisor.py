@@ -176,14 +176,14 @@ class Supervisor:
         self._activities[request.n, request.generation, request.task] = run
         self._dispatch(run)
 
-    def cancel_activity(self, n: int, generation: int, task: int) -> None:
+    def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
         run = self._activities.get((n, generation, task))
         if run is None:
             return
         for link in self._workers.all():
             if run.invocation in link.inflight:
-                link.channel.send(CancelActivity(n, generation, task))
-                if not run.is_async and link.has_begun(run):
+                link.channel.send(CancelActivity(n, generation, task, running))
+                if not (run.is_async and running) and link.has_begun(run):
                     text = f"Activity function '{run.function}' runs on; its result will be discarded."
                     self._say(text, _WARNING, run)
 

@@ -231,14 +231,15 @@ class Worker:
         elif isinstance(message, LogCredit):
             self.logs.grant(message.characters)
         elif isinstance(message, CancelActivity):
-            self._cancel((message.n, message.generation, message.task))
+            self._cancel((message.n, message.generation, message.task), message.running)
 
-    def _cancel(self, key: ActivityKey) -> None:
+    def _cancel(self, key: ActivityKey, running: bool) -> None:
         if key not in self._open:
             return
         task = self._open[key]
         if task is not None:
-            self.loop.call_soon_threadsafe(task.cancel)
+            if running:
+                self.loop.call_soon_threadsafe(task.cancel)
         else:
             self._dropped.add(key)
 

@@ -314,11 +314,11 @@ class Activities:
         running = {key[2] for key in self._running if key[:2] == (n, generation)}
         return running | {item.task for item in self._claimed if (item.n, item.generation) == (n, generation)}
 
-    def cancel_all(self, n: int) -> None:
-        """The instance was terminated: drop what has not begun, cancel coroutines that run."""
+    def cancel_all(self, n: int, *, running: bool = True) -> None:
+        """The instance was terminated: drop what has not begun and, if `running`, cancel coroutines that run."""
         self._claimed = [item for item in self._claimed if item.n != n]
         for key in [key for key in self._running if key[0] == n]:
-            self._executor.cancel_activity(*key)
+            self._executor.cancel_activity(*key, running)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Start nothing more; call when all that runs has ended and its results are durable."""

@@ -65,8 +65,11 @@ class Executor(Protocol):
     def run_activity(self, request: ActivityRequest, done: Callable[[ActivityOutcome], None]) -> None:
         """Run an activity."""
 
-    def cancel_activity(self, n: int, generation: int, task: int) -> None:
-        """Nobody wants the result any more: cancel it if it is a coroutine."""
+    def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
+        """Nobody wants the result any more: drop it if it has not begun, cancel it if it is a coroutine.
+
+        `running` false: what has begun runs on, coroutines too.
+        """
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         """Run a batch of operations on one entity."""

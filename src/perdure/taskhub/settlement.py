@@ -80,8 +80,8 @@ class Settlement:
             elif new.refusal is not None and made.refusal is not None:
                 self._shift.registry.message_committed(new.refusal, made.refusal)
         self._shift.activities.scheduled(plan.work)
-        if plan.close_work and self._shift.options.cancel_activities_on_terminate:
-            self._shift.activities.cancel_all(state.n)
+        if plan.close_work:
+            self._shift.activities.cancel_all(state.n, running=self._shift.options.cancel_activities_on_terminate)
         instance.phase = Phase.IDLE
         self._shift.on_ready(instance)
 

@@ -107,7 +107,7 @@ class InProcessExecutor:
             ended,
         )
 
-    def cancel_activity(self, n: int, generation: int, task: int) -> None:
+    def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
         """Activities have run by the time they could be cancelled."""
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:

@@ -313,6 +313,29 @@ def test_cancelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(scenario, tmp_path)
 
 
+def test_abandoning_cancels_only_what_has_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "1")
+
+    async def scenario(w) -> None:
+        napping, plain, queued = (
+            w.activity("nap_async", "0.5", 1),
+            w.activity("sleep", "0.5", 2),
+            w.activity("say", "1", 3),
+        )
+        await asyncio.sleep(0.1)
+        for task in (1, 2, 3):
+            w.supervisor.cancel_activity(1, 0, task, running=False)
+        assert isinstance(await napping, ActivityCompleted)
+        assert isinstance(await plain, ActivityCompleted)
+        assert "ActivityCancelled" in (await queued).reason
+        assert sorted(line for line in w.lines if "runs on" in line) == [
+            "Activity function 'nap_async' runs on; its result will be discarded.",
+            "Activity function 'sleep' runs on; its result will be discarded.",
+        ]
+
+    run(scenario, tmp_path)
+
+
 def test_a_hung_process_is_replaced(tmp_path: Path) -> None:
     async def scenario(w) -> None:
         os.kill(w.app.pid, signal.SIGSTOP)

@@ -46,6 +46,7 @@ class ScriptedExecutor:
         self.held: list[tuple[ActivityRequest, Callable[[ActivityOutcome], None]]] = []
         self.turn_seconds = 0.0
         self.batches: list[EntityRequest] = []
+        self.cancelled: list[tuple[int, int, int, bool]] = []
         self.clears = False
 
     def has_session(self, n: int, generation: int, turn: int) -> bool:
@@ -90,8 +91,8 @@ class ScriptedExecutor:
             outcome = self.outcome(request)
             self._clock.soon(lambda done=done, outcome=outcome: done(outcome))
 
-    def cancel_activity(self, n: int, generation: int, task: int) -> None:
-        pass
+    def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
+        self.cancelled.append((n, generation, task, running))
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         self.batches.append(request)

@@ -162,6 +162,25 @@ def test_terminate_does_not_wait_for_user_code():
     assert bench.wait("w1").record.output == '"enough"'
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_terminate_drops_what_has_not_begun_and_abandons_the_rest(running):
+    def script(step, events):
+        return [ScheduleTask(number, "A") for number in range(5)]
+
+    bench = Bench({"Fan": script}, slots=2, max_activities=2, cancel_activities_on_terminate=running)
+    bench.executor.hold.add("A")
+    bench.call(StartInstance("Fan", "f1"))
+    bench.time.advance(0.1)
+    begun = {request.task for request, _ in bench.executor.held}
+    assert bench.call(TerminateInstance("f1", "enough")) == Done()
+    bench.time.advance(1)
+    assert {(task, flag) for _, _, task, flag in bench.executor.cancelled} == {(task, running) for task in begun}
+    bench.executor.slots = 5
+    bench.time.advance(5)
+    assert {request.task for request, _ in bench.executor.held} == begun
+    assert len(begun) < 5
+
+
 def test_suspended_instances_keep_their_messages_until_resume():
     bench = Bench({"Waiting": waiting})
     bench.call(StartInstance("Waiting", "w1"))
