@@ -1,5 +1,5 @@
 # The commands of everyday work; CONTRIBUTING.md says when to use which.
-.PHONY: demo test setup lint types contracts quick acceptance pythons soak bench-small bench-growth clean
+.PHONY: demo test setup lint types contracts quick acceptance pythons lowest soak bench-small bench-growth clean
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -10,7 +10,7 @@ SOURCES := src tests examples bench tools
 demo: $(VENV)/ready
 	$(PY) tools/demo.py
 
-test: lint types contracts quick acceptance pythons
+test: lint types contracts quick acceptance pythons lowest
 	@echo "all green"
 
 setup: $(VENV)/ready
@@ -44,6 +44,10 @@ acceptance: $(VENV)/ready
 # The unit tests under every other interpreter that is on this machine.
 pythons: $(VENV)/ready
 	$(PY) tools/pythons.py tests/unit
+
+# Hosts whose dependencies are the oldest that pyproject.toml allows.
+lowest: $(VENV)/ready
+	$(PY) tools/lowest.py
 
 # Many more kills than `make test`, under another seed each time.
 soak: $(VENV)/ready

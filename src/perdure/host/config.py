@@ -167,7 +167,7 @@ def load_config(flags: Flags, environment: Mapping[str, str], folder: Path) -> H
         user_log_level=_user_log_level(flags, settings),
         worker_count=_bounded(settings, "FUNCTIONS_WORKER_PROCESS_COUNT", 1, 1, 10, notes),
         thread_count=_thread_count(settings, notes),
-        worker_python=find_setting(settings, "languageWorkers__python__defaultExecutablePath"),
+        worker_python=_interpreter(find_setting(settings, "languageWorkers__python__defaultExecutablePath"), root),
         worker_arguments=" ".join(
             text
             for text in (find_setting(settings, "languageWorkers__python__arguments"), flags.language_worker)
@@ -216,6 +216,13 @@ def _exported(
     if "PYTHON_ENABLE_DEBUG_LOGGING" not in {**environment, **added}:
         added["PYTHON_ENABLE_DEBUG_LOGGING"] = "1"
     return added
+
+
+def _interpreter(written: str | None, root: Path) -> str | None:
+    """The interpreter of the workers: a path is relative to the app, a bare name is looked up on PATH."""
+    if not written or os.path.basename(written) == written:
+        return written or None
+    return str(root / os.path.expanduser(written))
 
 
 def _check_runtime(settings: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from perdure.host.client_hubs import ClientHubs, other_hubs
 from perdure.host.composition import OpenStore, hub_options, open_store, supervisor_options
 from perdure.host.config import HostConfig
 from perdure.host.console import Console
+from perdure.host.environments import other_environment
 from perdure.host.errors import StartError
 from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
 from perdure.host.host_telemetry import HostTelemetry
@@ -216,6 +217,9 @@ class Host:
                 "by keys yet."
             )
             self._log.write("perdure", WARNING, text)
+        other = other_environment(config.script_root, config.worker_python, os.environ)
+        if other is not None:
+            self._log.write("perdure", WARNING, other)
         scheme = "https" if config.flags.use_https else "http"
         for text, colour in printed_list(self.functions, f"{scheme}://localhost:{config.port}"):
             self._console.text(text, colour)

@@ -14,6 +14,7 @@ from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
 from perdure.host.function_list import list_functions
 from perdure.host.settings_table import SETTINGS, Effect
+from tests.unit.host.front_fakes import configured
 
 
 def load(
@@ -310,3 +311,12 @@ def test_versions_and_allowed_addresses_reach_those_who_use_them(tmp_path: Path)
     options = hub_options(config, list_functions([], config), "host", "")
     assert options.versions == VersionRule("2.0", "Strict", fail=True)
     assert worker_settings(config, "").http_allow == ("*.example.com",)
+
+
+@pytest.mark.parametrize(
+    ("written", "used"),
+    [("", None), ("python3.12", "python3.12"), (".venv/bin/python", "{app}/.venv/bin/python"), ("/opt/py", "/opt/py")],
+)
+def test_the_interpreter_of_workers(tmp_path: Path, written: str, used: str | None) -> None:
+    config = configured(tmp_path, languageWorkers__python__defaultExecutablePath=written)
+    assert config.worker_python == (used.format(app=config.script_root) if used else None)
