@@ -54,6 +54,7 @@ from perdure.model.execution import (
     EntityOutcome,
     EntityRequest,
     TurnDecided,
+    TurnMismatch,
     TurnOutcome,
     TurnRequest,
 )
@@ -419,6 +420,8 @@ class Supervisor:
             link.channel.send(DropSession(outcome.n))
             return
         error = ""
+        if type(outcome) is TurnMismatch:
+            error = outcome.report.partition("\n")[0]
         if type(outcome) is TurnDecided:
             last = outcome.actions[-1] if outcome.actions else None
             if isinstance(last, CompleteOrchestration):
