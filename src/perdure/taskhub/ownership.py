@@ -136,6 +136,7 @@ class Ownership:
         if others != self._others:
             # whoever is gone may have been declared dead by others, or here by a call whose answer was lost
             self._others = others
+            self._registry.live = frozenset(others)
             self.on_abandoned_work()
             self.scan()
             self._timers.refill()
@@ -155,6 +156,7 @@ class Ownership:
             if token == self._token and answer is True:
                 self._seen.pop(host.token, None)
                 self._others = tuple(sorted(self._seen))
+                self._registry.live = frozenset(self._others)
                 self.on_abandoned_work()
                 self.scan()
                 self._timers.refill()

@@ -43,6 +43,8 @@ class Registry:
         self.alone = True
         self._time: Callable[[], int] = lambda: 0
         self.token = 0
+        #: tokens of the other hosts that are known to live
+        self.live: frozenset[int] = frozenset()
         self.on_ready: Callable[[Instance], None] = lambda instance: None
         self.on_control: Callable[[Instance], None] = lambda instance: None
 
@@ -99,7 +101,7 @@ class Registry:
                     instance.add_timer(row)
             elif verdict.n in self._loading:
                 self._loading[verdict.n].append(row)
-        if verdict.owner in (self.token, 0):
+        if verdict.owner not in self.live:
             self._timers.add(message.due, verdict.seq, verdict.n)
 
     def deliver(self, n: int, row: Row, owner: int, *, ahead: bool = False) -> None:
@@ -119,7 +121,8 @@ class Registry:
         elif instance is None and n not in self._loading:
             if owner:
                 self._wakes.wake(owner, n)
-            else:
+            if owner not in self.live:
+                # nobody's, or of a host that is gone: whose claim comes first has it
                 self.load(n)
 
     def _deliver_warm(self, instance: Instance, row: Row, ahead: bool) -> None:

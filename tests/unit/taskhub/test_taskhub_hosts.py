@@ -154,3 +154,16 @@ def test_what_sleeps_costs_no_calls_and_no_wake_ups():
     # jitter of the scans may add one in a minute
     assert abs(few[0] - many[0]) <= 4 and abs(few[1] - many[1]) <= 8
     assert many[0] < 60 * 4
+
+
+def test_an_instance_of_a_dead_host_hears_an_event_at_once():
+    first = Bench({"Waiting": waiting})
+    first.call(StartInstance("Waiting", "w1"))
+    first.time.advance(0.1)
+    first.clock.stop()
+    second = Bench({"Waiting": waiting}, first.database, scan_interval=1000.0)
+    second.time.advance(20)
+    assert second.call(GetInstance("w1")).record.owner == first.hub.token
+    assert second.call(RaiseEvent("w1", "go", "5")) == Done()
+    second.time.advance(0.01)
+    assert second.status("w1") == "Completed"
