@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import typer
 
+from perdure.cli.backup import backup_command
+from perdure.cli.doctor import doctor_command
 from perdure.cli.init import init_command
 from perdure.cli.lint.command import lint_command
+from perdure.cli.logs import logs_command
 from perdure.cli.new import new_command
 from perdure.cli.settings import settings_app
 
-_WITHOUT_HUB = frozenset({"init", "new", "function", "settings", "lint"})
+_WITHOUT_HUB = frozenset({"init", "new", "function", "settings", "lint", "logs", "doctor", "backup"})
 
 app = typer.Typer(
     name="perdure",
@@ -25,6 +28,9 @@ app.add_typer(settings_app, name="settings")
 app.command("lint")(lint_command)
 app.command("init")(init_command)
 app.command("new")(new_command)
+app.command("logs")(logs_command)
+app.command("doctor")(doctor_command)
+app.command("backup")(backup_command)
 function_app = typer.Typer(help="Functions of the app.", no_args_is_help=True)
 function_app.command("new")(new_command)
 function_app.command("create")(new_command)

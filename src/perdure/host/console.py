@@ -135,6 +135,7 @@ class Console:
         self._dropped = 0
         self._under_pressure = False
         self._on_pressure: Callable[[bool], None] = lambda high: None
+        self._copy: Callable[[list[Record]], None] | None = None
         self._some = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
@@ -143,6 +144,10 @@ class Console:
     def on_pressure(self, call: Callable[[bool], None]) -> None:
         """Call with True when many entries wait, with False when few do; from any thread."""
         self._on_pressure = call
+
+    def copy_to(self, write: Callable[[list[Record]], None]) -> None:
+        """Give all records to `write` as well, in batches, on the thread that writes the output."""
+        self._copy = write
 
     def record(self, record: Record) -> None:
         """Write a log record."""
@@ -183,19 +188,30 @@ class Console:
 
     def _write_waiting(self) -> None:
         parts: list[str] = []
+        records: list[Record] = []
         while self._waiting:
             entry = self._waiting.popleft()
-            parts.append(entry if isinstance(entry, str) else self._format(entry))
+            if isinstance(entry, str):
+                parts.append(entry)
+            else:
+                parts.append(self._format(entry))
+                records.append(entry)
             if len(parts) >= 1000:
-                self._write(parts)
-                parts = []
+                self._write_both(parts, records)
+                parts, records = [], []
                 self._relieve()
         if self._dropped:
             lost, self._dropped = self._dropped, 0
             text = f"{lost} log lines were dropped because the output does not take them fast enough."
             parts.append(self._format(Record(time.time_ns() // 1000, WARNING, "Host.Console", text)))
-        self._write(parts)
+        self._write_both(parts, records)
         self._relieve()
+
+    def _write_both(self, parts: list[str], records: list[Record]) -> None:
+        # the file first: it never waits for a reader
+        if self._copy is not None and records:
+            self._copy(records)
+        self._write(parts)
 
     def _relieve(self) -> None:
         if self._under_pressure and len(self._waiting) < PRESSURE // 4:

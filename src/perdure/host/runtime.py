@@ -29,6 +29,7 @@ from perdure.host.function_list import HTTP, FunctionList, in_error, printed_lis
 from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
+from perdure.host.log_file import LogFile, log_path
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.host.loop import LoopClock
 from perdure.host.management_api import ManagementApi
@@ -358,6 +359,7 @@ def run_host(config: HostConfig, began: float) -> int:
     console = Console(sys.stdout, config.flags.log_format)
     config = config.on_port(sockets[0].getsockname()[1])
     try:
+        _log_to_file(config, console)
         print_banner(console)
         return _run_on_loop(lambda: Host(config, console, began).run(sockets))
     except StartError:
@@ -367,6 +369,16 @@ def run_host(config: HostConfig, began: float) -> int:
         console.close()
         for opened in sockets:
             opened.close()
+
+
+def _log_to_file(config: HostConfig, console: Console) -> None:
+    """What the console shows is also kept in a file, for `perdure logs`."""
+    path = log_path(config.script_root, config.hub_name)
+    try:
+        console.copy_to(LogFile(path).write)
+    except OSError as error:
+        text = f"There is no log file: {path} cannot be written ({error.strerror or error})."
+        HostLog.of(config, console.record).write("perdure", WARNING, text)
 
 
 def print_banner(console: Console) -> None:

@@ -1,0 +1,65 @@
+"""`perdure backup FILE`: a consistent copy of the store, while the host goes on."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perdure.cli.main import print_error
+from perdure.host.config import Flags, load_config
+from perdure.host.errors import StartError
+from perdure.host.store_url import StoreUrl, parse_store_url
+from perdure.storage.provider import StoreError
+
+
+def backup_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; must not exist.")],
+    store: Annotated[str | None, typer.Option("--store", metavar="URL", help="Instead of the app's store.")] = None,
+    script_root: Annotated[str | None, typer.Option("--script-root", "--prefix", metavar="DIR")] = None,
+) -> None:
+    """Copy the store to a file; hosts may be up."""
+    try:
+        if store is not None:
+            found, hub = parse_store_url(store, "--store", Path.cwd()), ""
+        else:
+            config = load_config(Flags(script_root=script_root), os.environ, Path.cwd())
+            found, hub = config.store, config.hub_name
+        size = backup(found, hub, file)
+    except StartError as error:
+        print_error(str(error))
+        raise typer.Exit(1) from None
+    print(f"Copied {found} to {file} ({size / 1e6:.1f} MB).")
+
+
+def backup(store: StoreUrl, hub: str, target: Path) -> int:
+    """Copy the store; the size of the copy in bytes. Raises `StartError`."""
+    if store.kind == "postgres":
+        raise StartError("backup copies SQLite files. PostgreSQL has its own tools: pg_dump, or the base backup.")
+    if store.kind != "sqlite":
+        raise StartError(f"The store {store} is in the memory of a host: there is nothing to copy.")
+    if not Path(store.location).exists():
+        raise StartError(f"There is no store {store} to copy.")
+    from perdure.outside.client import only_hub
+    from perdure.storage.sqlite import SqliteProvider, StoreUnusable
+
+    calls: queue.Queue[Callable[[], None]] = queue.Queue()
+    answers: list[StoreError | None] = []
+    provider = SqliteProvider(store.location, hub or only_hub(store), calls.put)
+    try:
+        provider.open()
+    except StoreUnusable as error:
+        raise StartError(str(error)) from None
+    try:
+        provider.backup(target, answers.append)
+        while not answers:
+            calls.get()()
+    finally:
+        provider.shutdown()
+    if isinstance(answers[0], StoreError):
+        raise StartError(f"Nothing was copied: {answers[0]}.")
+    return target.stat().st_size
