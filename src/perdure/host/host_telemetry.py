@@ -6,6 +6,13 @@ from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.taskhub.telemetry import Telemetry
 
 _CATEGORY = "Host.Triggers.DurableTask"
+_DISPATCHERS = {
+    "activities": "TaskActivityDispatcher",
+    "turns": "TaskOrchestrationDispatcher",
+    "entity batches": "TaskEntityDispatcher",
+}
+#: refused instances that are remembered, so that each is named once
+_REFUSED = 1000
 
 
 class HostTelemetry(Telemetry):
@@ -15,6 +22,8 @@ class HostTelemetry(Telemetry):
         self._log = log
         self._host_id = host_id
         self._store_failure = ""
+        self._limited: set[str] = set()
+        self._refused: dict[str, None] = {}
 
     def registered(self, token: int) -> None:
         """The host got a token."""
@@ -33,14 +42,32 @@ class HostTelemetry(Telemetry):
         """An instance cannot go on with the code at hand."""
         self._log.write(_CATEGORY, ERROR, f"{instance_id}: Function '{name} (Orchestrator)' is parked. {report}")
 
+    def refused(self, instance_id: str, name: str, reason: str) -> None:
+        """This host may not run an instance; another may. Told once for each."""
+        if instance_id in self._refused:
+            return
+        self._refused[instance_id] = None
+        if len(self._refused) > _REFUSED:
+            del self._refused[next(iter(self._refused))]
+        self._log.write(
+            _CATEGORY, WARNING, f"{instance_id}: Function '{name} (Orchestrator)' is left to other hosts. {reason}"
+        )
+
     def limit_reached(self, what: str, active: int, limit: int) -> None:
-        """A limit holds work back."""
+        """A limit holds work back; one line until it clears."""
+        if what in self._limited:
+            return
+        self._limited.add(what)
         self._log.write(
             _CATEGORY,
             INFORMATION,
-            f"{what}-{self._host_id}-0: Delaying work item fetching because the current active work-item count "
+            f"{_DISPATCHERS[what]}-{self._host_id}-0: Delaying work item fetching because the current active work-item count "
             f"({active}) exceeds the configured maximum active work-item count ({limit})",
         )
+
+    def limit_cleared(self, what: str) -> None:
+        """The limit holds nothing back any more."""
+        self._limited.discard(what)
 
     def store_failed(self, text: str) -> None:
         """The store could not answer; the same failure again and again is one line."""

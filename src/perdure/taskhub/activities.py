@@ -129,6 +129,8 @@ class Activities:
                 break
             started += 1
             self._start(item)
+        else:
+            self._telemetry.limit_cleared("activities")
         if started:
             self._claimed = claimed[started:]
         self._claim()

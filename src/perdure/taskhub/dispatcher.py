@@ -125,6 +125,7 @@ class Dispatcher:
             instance = ready.popleft()
             if instance.phase is Phase.QUEUED and self._shift.registry.get(instance.state.n) is instance:
                 self._start(instance)
+        self._shift.telemetry.limit_cleared(lane.name)
 
     def _start(self, instance: Instance) -> None:
         instance.ticket += 1

@@ -35,5 +35,8 @@ class Telemetry:
     def limit_reached(self, what: str, active: int, limit: int) -> None:
         """A limit holds work back; told once until it clears."""
 
+    def limit_cleared(self, what: str) -> None:
+        """The limit holds nothing back any more."""
+
     def store_failed(self, text: str) -> None:
         """The store could not answer."""

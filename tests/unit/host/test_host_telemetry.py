@@ -1,0 +1,35 @@
+"""The lines of the hub in the host's log."""
+
+from perdure.host.host_telemetry import HostTelemetry
+
+
+class Lines:
+    def __init__(self):
+        self.texts = []
+
+    def write(self, category, level, text):
+        self.texts.append(text)
+
+
+def test_a_limit_is_told_once_until_it_clears():
+    lines = Lines()
+    telemetry = HostTelemetry(lines, "abc")
+    for _ in range(3):
+        telemetry.limit_reached("activities", 20, 20)
+    telemetry.limit_cleared("activities")
+    telemetry.limit_reached("activities", 20, 20)
+    text = (
+        "TaskActivityDispatcher-abc-0: Delaying work item fetching because the current active work-item count (20) "
+        "exceeds the configured maximum active work-item count (20)"
+    )
+    assert lines.texts == [text, text]
+
+
+def test_an_instance_of_another_version_is_named():
+    lines = Lines()
+    telemetry = HostTelemetry(lines, "abc")
+    for _ in range(2):
+        telemetry.refused("i1", "Chain", "The instance has version '2.0'.")
+    assert lines.texts == [
+        "i1: Function 'Chain (Orchestrator)' is left to other hosts. The instance has version '2.0'."
+    ]
