@@ -61,8 +61,8 @@ class HostTelemetry(Telemetry):
         self._log.write(
             _CATEGORY,
             INFORMATION,
-            f"{_DISPATCHERS[what]}-{self._host_id}-0: Delaying work item fetching because the current active work-item count "
-            f"({active}) exceeds the configured maximum active work-item count ({limit})",
+            f"{_DISPATCHERS[what]}-{self._host_id}-0: Delaying work item fetching because the current active work-item "
+            f"count ({active}) exceeds the configured maximum active work-item count ({limit})",
         )
 
     def limit_cleared(self, what: str) -> None:
