@@ -21,12 +21,12 @@ class Cors:
         return bool(self._origins)
 
     def preflight(self, request: Request) -> Response | None:
-        """The answer to a preflight request, None for every other one."""
+        """The answer to a preflight request, None for every other one; it gets `headers` as every answer does."""
         method = request.header(_PREFLIGHT)
         if request.method != "OPTIONS" or method is None or request.header(b"origin") is None:
             return None
-        headers = self.headers(request)
-        if headers:
+        headers: Headers = []
+        if self.headers(request):
             headers.append((b"access-control-allow-methods", method))
             wanted = request.header(b"access-control-request-headers")
             if wanted is not None:
