@@ -54,7 +54,7 @@ class HostChannel(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         self._scheduled = False
         transport = self._transport
-        while not self.congested and not self._closed and transport is not None:
+        while not self.congested and not self._closed and transport is not None and not transport.is_closing():
             buffers = self._outbox.take()
             if not buffers:
                 return

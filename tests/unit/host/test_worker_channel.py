@@ -7,8 +7,10 @@ import socket
 import threading
 import time
 
+import pytest
+
 from perdure.host.channel import HostChannel
-from perdure.host.messages import BeginTurn, DropSession, Heartbeat, HttpAnswer, HttpInvocation, LogLine
+from perdure.host.messages import BeginTurn, DropSession, Heartbeat, HttpAnswer, HttpInvocation, LogLine, StopWorker
 from perdure.host.worker_channel import WorkerChannel
 from perdure.model.execution import TurnRequest
 
@@ -95,3 +97,24 @@ def test_a_reader_never_waits_for_a_writer() -> None:
         host.close()
 
     asyncio.run(scenario())
+
+
+def test_what_is_sent_to_a_channel_that_is_being_closed_is_thrown_away() -> None:
+    troubles: list[dict[str, object]] = []
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, trouble: troubles.append(trouble))
+        ours, theirs = socket.socketpair()
+        channel = HostChannel(lambda messages: None, lambda: None)
+        await channel.open(ours)
+        channel.send(StopWorker(1.0))
+        channel.close()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        theirs.close()
+
+    uvloop = pytest.importorskip("uvloop", reason="what closed transports do differs by loop")
+    loop = uvloop.new_event_loop()
+    loop.run_until_complete(scenario())
+    loop.close()
+    assert troubles == []
