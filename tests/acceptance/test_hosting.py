@@ -154,3 +154,19 @@ def test_an_async_orchestrator_awaits_tasks(new_host: NewHost, sessions: dict[st
     posted = host.post(links["sendEventPostUri"].replace("{eventName}", "stop"), {"now": True})
     assert posted.status_code == 202
     assert host.completed("awaiter") == [[1, 2], {"now": True}]
+
+
+def test_a_drained_host_takes_nothing_new(new_host: NewHost, tmp_path: Path) -> None:
+    host = new_host(APPS / "recorder", settings={"RUNS_FILE": str(tmp_path / "runs.txt")}).start()
+    assert host.get("/admin/host/drain/status").json()["state"] == "Disabled"
+    host.begin_webhook("chain", {"steps": 2, "seconds": 1.0}, "going")
+    eventually(lambda: (tmp_path / "runs.txt").exists())
+    assert host.post("/admin/host/drain").status_code == 202
+    during = host.get("/admin/host/drain/status").json()
+    assert during == {"state": "InProgress", "outstandingInvocations": 1, "outstandingRetries": 0}, "the activity runs"
+    eventually(lambda: host.get("/admin/host/drain/status").json()["state"] == "Completed")
+    assert host.post(f"{WEBHOOK}/orchestrators/chain", {}).status_code == 503
+    assert host.stop() == 0
+    host.start()
+    assert host.completed("going") == 2
+    assert len((tmp_path / "runs.txt").read_text().splitlines()) == 2

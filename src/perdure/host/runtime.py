@@ -65,6 +65,7 @@ class Host:
         self.functions = FunctionList((), RouteTable(config.route_prefix), {})
         self._stop_asked = asyncio.Event()
         self._drained = False
+        self._draining: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._clock = LoopClock(self._loop)
         self._access = HubAccess(config.hub_name)
@@ -279,14 +280,17 @@ class Host:
         """Stop taking new work."""
         if not self._drained and self._hub is not None:
             self._drained = True
+            if self._timers is not None:
+                self._draining = asyncio.ensure_future(self._timers.stop())
             self._front.pause(0.0)
             self._hub.drain(lambda: None)
 
     def drain_state(self) -> tuple[str, int]:
-        """Disabled, InProgress or Completed, and the number of HTTP functions under way."""
+        """Disabled, InProgress or Completed, and the number of functions of any kind under way."""
         if not self._drained:
             return "Disabled", 0
-        running = self._front.outstanding
+        # HTTP functions that wait for their turn are in no worker yet
+        running = max(self._front.outstanding, self._supervisor.outstanding)
         return ("InProgress" if running else "Completed"), running
 
     def resume(self) -> bool:

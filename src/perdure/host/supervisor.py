@@ -116,6 +116,11 @@ class Supervisor:
         """Ids of the worker processes that are ready."""
         return [link.pid for link in self._workers.ready]
 
+    @property
+    def outstanding(self) -> int:
+        """Runs of any kind that have not ended, those that wait for a worker included."""
+        return len(self._waiting) + sum(len(link.inflight) for link in self._workers.all())
+
     async def start(self) -> AppIndexed:
         """Start all workers at once; what the first that is ready says of the app.
 
