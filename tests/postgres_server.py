@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
+import itertools
 import os
 import pwd
 import shutil
@@ -12,7 +14,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+_numbers = itertools.count(1)
 
 
 @functools.cache
@@ -73,6 +78,20 @@ class PostgresServer:
     @property
     def url(self) -> str:
         return f"postgresql://perdure@127.0.0.1:{self.port}/postgres"
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of an empty database, which is dropped afterwards."""
+        name = f"test_{next(_numbers)}"
+        self.psql(f"CREATE DATABASE {name}")
+        yield f"postgresql://perdure@127.0.0.1:{self.port}/{name}"
+        self.psql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def psql(self, statement: str) -> str:
+        """Run a statement; what `psql` prints."""
+        command = [str(self._bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.url]
+        done = subprocess.run([*command, "-c", statement], check=True, capture_output=True, text=True)
+        return done.stdout
 
     def make(self) -> None:
         """Make the data folder, and start."""

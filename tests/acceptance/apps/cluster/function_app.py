@@ -1,0 +1,55 @@
+"""Work for many hosts: every activity says which host ran it, and leaves a line in RUNS_FILE: `key time host`."""
+
+import os
+import time
+
+import azure.durable_functions as df
+import azure.functions as func
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+HOST = os.environ["HOST_NAME"]
+
+
+@app.orchestration_trigger(context_name="context")
+def chain(context):
+    asked = context.get_input()
+    hosts = []
+    for number in range(asked["steps"]):
+        hosts.append((yield context.call_activity("step", {"key": f"{number}", "seconds": asked["seconds"]})))
+    return hosts
+
+
+@app.orchestration_trigger(context_name="context")
+def fan(context):
+    asked = context.get_input()
+    asks = [
+        context.call_activity("step", {"key": f"{context.instance_id}/{number}", "seconds": asked["seconds"]})
+        for number in range(asked["width"])
+    ]
+    return (yield context.task_all(asks))
+
+
+@app.orchestration_trigger(context_name="context")
+def waits(context):
+    got = []
+    for _ in range(context.get_input()):
+        got.append((yield context.wait_for_external_event("go")))
+    return got
+
+
+@app.activity_trigger(input_name="asked")
+def step(asked) -> str:
+    begun = time.time()
+    time.sleep(asked["seconds"])
+    with open(os.environ["RUNS_FILE"], "a") as runs:
+        runs.write(f"{asked['key']} {begun} {HOST}\n")
+    return HOST
+
+
+@app.entity_trigger(context_name="context")
+def counter(context):
+    total = context.get_state(lambda: 0)
+    if context.operation_name == "add":
+        total += context.get_input()
+        context.set_state(total)
+    context.set_result(total)

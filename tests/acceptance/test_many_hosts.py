@@ -1,0 +1,217 @@
+"""Several real hosts on one hub, on PostgreSQL and on one SQLite file: who does what, and what a lost host costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.host import APPS, WEBHOOK, Host, eventually
+from tests.postgres_server import PostgresServer
+
+#: the app's hostTtl, and what finding out and taking over may take beyond it
+TTL, BEYOND = 3.0, 2.5
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    server = PostgresServer(fsync=True)
+    server.make()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty store."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/shared/hub.db"
+        return
+    server: PostgresServer = request.getfixturevalue("server")
+    with server.database() as url:
+        yield url
+
+
+class Cluster:
+    """Hosts of one app on one store."""
+
+    def __init__(self, new_host: Callable[..., Host], store: str, folder: Path) -> None:
+        self._new_host, self._store = new_host, store
+        self.runs_file = folder / "runs"
+        self.runs_file.touch()
+        (folder / "shared").mkdir(exist_ok=True)
+
+    def start(self, *names: str) -> list[Host]:
+        """Start hosts side by side, and wait until each knows of the others."""
+        hosts = [self._new_host(APPS / "cluster", settings=self._settings(name)) for name in names]
+        for host in hosts:
+            host.spawn()
+        for host in hosts:
+            try:
+                eventually(host._running, 30, "the start of a host")
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{host.log()}") from None
+        # a host asks who else is there three times in a TTL
+        time.sleep(TTL / 3 + 0.2)
+        return hosts
+
+    def _settings(self, name: str) -> dict[str, str]:
+        return {
+            "PERDURE_STORE": self._store,
+            "HOST_NAME": name,
+            "RUNS_FILE": str(self.runs_file),
+            "FUNCTIONS_WORKER_PROCESS_COUNT": "1",
+        }
+
+    def runs(self) -> list[list[str]]:
+        return [line.split() for line in self.runs_file.read_text().splitlines()]
+
+
+@pytest.fixture
+def cluster(new_host: Callable[..., Host], store: str, tmp_path: Path) -> Cluster:
+    return Cluster(new_host, store, tmp_path)
+
+
+def raise_event(host: Host, instance_id: str, value: Any) -> None:
+    answer = host.post(f"{WEBHOOK}/instances/{instance_id}/raiseEvent/go", json=value)
+    assert answer.status_code == 202, answer.text
+
+
+def pause(host: Host) -> None:
+    """SIGSTOP host and workers."""
+    assert host.process is not None
+    os.killpg(host.process.pid, signal.SIGSTOP)
+
+
+def go_on(host: Host) -> None:
+    assert host.process is not None
+    os.killpg(host.process.pid, signal.SIGCONT)
+
+
+def test_what_one_host_owns_is_reached_from_another(cluster: Cluster) -> None:
+    one, two = cluster.start("one", "two")
+    one.begin_webhook("waits", 5, "w")
+    eventually(lambda: (two.status("w") or {}).get("runtimeStatus") == "Running", what="the start of w")
+    for value in range(5):
+        raise_event(two, "w", value)
+    assert one.completed("w", 5) == list(range(5))
+    for host in (one, two) * 5:
+        answer = host.post(f"{WEBHOOK}/entities/counter/c?op=add", json=1)
+        assert answer.status_code == 202, answer.text
+    for host in (one, two):
+        state = eventually(
+            lambda host=host: host.get(f"{WEBHOOK}/entities/counter/c").json() == 10 or None, 5, "ten additions"
+        )
+        assert state
+    # a singleton: its id is taken on every host, and free on every host once it is purged
+    assert two.post(f"{WEBHOOK}/orchestrators/waits/single", json=1).status_code == 202
+    assert one.post(f"{WEBHOOK}/orchestrators/waits/single", json=1).status_code == 500  # as published
+    raise_event(one, "single", 1)
+    two.completed("single", 5)
+    assert one.delete(f"{WEBHOOK}/instances/single").status_code == 200
+    assert two.status("single") is None
+
+
+def test_an_event_from_another_host_arrives_at_once(cluster: Cluster) -> None:
+    one, two = cluster.start("one", "two")
+    taken = []
+    for number in range(20):
+        one.begin_webhook("waits", 1, f"w{number}")
+        eventually(lambda n=number: (one.status(f"w{n}") or {}).get("runtimeStatus") == "Running", what="the start")
+        begun = time.monotonic()
+        raise_event(two, f"w{number}", number)
+        while one.status(f"w{number}")["runtimeStatus"] != "Completed":  # type: ignore[index]
+            assert time.monotonic() - begun < 5
+            time.sleep(0.001)
+        taken.append(time.monotonic() - begun)
+    taken.sort()
+    print(f"event from another host to the end, p50 {taken[10] * 1000:.1f} ms, max {taken[-1] * 1000:.1f} ms")
+    assert taken[10] < 0.1
+
+
+def test_a_fan_out_is_worked_off_by_all(cluster: Cluster) -> None:
+    hosts = cluster.start("one", "two", "three")
+    begun = time.monotonic()
+    hosts[0].begin_webhook("fan", {"width": 36, "seconds": 0.3}, "f")
+    ran = hosts[1].completed("f", 30)
+    taken = time.monotonic() - begun
+    assert len(cluster.runs()) == 36
+    assert {name: ran.count(name) >= 6 for name in ("one", "two", "three")} == {"one": True, "two": True, "three": True}
+    # 36 of 0.3 s on 3 hosts of 4 at a time
+    assert taken < 2.5, taken
+
+
+def test_what_a_killed_host_owned_goes_on_elsewhere(cluster: Cluster) -> None:
+    one, two = cluster.start("one", "two")
+    for number in range(4):
+        one.begin_webhook("waits", 1, f"w{number}")
+        one.begin_webhook("chain", {"steps": 20, "seconds": 0.1}, f"c{number}")
+    eventually(lambda: len(cluster.runs()) > 20, what="some steps")
+    one.kill()
+    begun = time.monotonic()
+    for number in range(4):
+        raise_event(two, f"w{number}", number)
+    for number in range(4):
+        assert two.completed(f"w{number}", TTL + BEYOND) == [number]
+    resumed = time.monotonic() - begun
+    for number in range(4):
+        assert len(two.completed(f"c{number}", 30)) == 20
+    print(f"resumed {resumed:.2f} s after kill -9, TTL {TTL} s")
+
+
+def test_a_host_that_was_paused_is_fenced_and_comes_back(cluster: Cluster) -> None:
+    one, two = cluster.start("one", "two")
+    one.begin_webhook("chain", {"steps": 30, "seconds": 0.1}, "c")
+    one.begin_webhook("waits", 2, "w")
+    eventually(lambda: len(cluster.runs()) > 3, what="some steps")
+    pause(one)
+    raise_event(two, "w", "first")
+    hosts = two.completed("c", TTL + BEYOND + 20)
+    assert len(hosts) == 30 and "two" in hosts
+    go_on(one)
+    eventually(lambda: "It registers again" in one.log() or None, 10, "the news that the token is dead")
+    raise_event(one, "w", "second")
+    assert two.completed("w", 10) == ["first", "second"]
+    assert two.status("c")["output"] == hosts  # type: ignore[index]
+    one.begin_webhook("chain", {"steps": 2, "seconds": 0}, "again")
+    assert len(one.completed("again", 10)) == 2
+
+
+def test_a_host_that_stops_hands_over_within_a_second(cluster: Cluster) -> None:
+    one, two = cluster.start("one", "two")
+    for number in range(3):
+        one.begin_webhook("waits", 1, f"w{number}")
+    one.begin_webhook("fan", {"width": 4, "seconds": 3.0}, "long")
+    eventually(lambda: (two.status("w2") or {}).get("runtimeStatus") == "Running", what="the start")
+    assert one.process is not None
+    time.sleep(0.3)
+    one.process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    for number in range(3):
+        raise_event(two, f"w{number}", number)
+    for number in range(3):
+        assert two.completed(f"w{number}", 5) == [number]
+    taken = time.monotonic() - begun
+    print(f"handed over in {taken:.2f} s")
+    assert taken < 1.5
+    assert one.process.wait(20) == 0
+    assert len(two.completed("long", 10)) == 4
+
+
+def test_the_database_may_restart(new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path) -> None:
+    with server.database() as url:
+        cluster = Cluster(new_host, url, tmp_path)
+        one, two = cluster.start("one", "two")
+        for number in range(4):
+            (one, two)[number % 2].begin_webhook("chain", {"steps": 25, "seconds": 0.05}, f"c{number}")
+        eventually(lambda: len(cluster.runs()) > 20, what="some steps")
+        server.restart(signal.SIGQUIT)
+        for number in range(4):
+            assert len(one.completed(f"c{number}", 30)) == 25
+        # an outage shorter than the time to live costs no one anything
+        assert "It registers again" not in one.log() + two.log()
