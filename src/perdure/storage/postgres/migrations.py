@@ -25,7 +25,7 @@ _LOCK = 1885693028
 _KEPT = 3600 * 1_000_000
 _PLAN = (
     "SET search_path = {schema}, pg_temp SET enable_seqscan = off SET enable_hashjoin = off "
-    "SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan SET lock_timeout = '5s'"
+    "SET enable_mergejoin = off SET random_page_cost = 1 SET cpu_tuple_cost = 1 SET jit = off SET plan_cache_mode = force_generic_plan SET lock_timeout = '5s'"
 )
 
 
@@ -39,9 +39,10 @@ def _text(name: str) -> str:
     return resources.files(__package__).joinpath("sql").joinpath(name).read_text(encoding="utf-8")
 
 
+@cache
 def tag() -> str:
     """What the names of this release's functions end in."""
-    return "_" + hashlib.sha256(_text("functions.sql").encode()).hexdigest()[:8]
+    return "_" + hashlib.sha256((_text("functions.sql") + _PLAN).encode()).hexdigest()[:8]
 
 
 def _step(number: int, step: str) -> str | None:

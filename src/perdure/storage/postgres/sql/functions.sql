@@ -3,7 +3,7 @@
 --
 -- `@plan@` stands for settings: joins follow indexes whatever the statistics of the moment say. The tables start empty
 -- and may grow by a million rows before they are analysed for the first time, and plans are kept as long as a
--- connection. `@plan@` also bounds waiting for locks.
+-- connection. OFFSET 0 keeps a join in the order written. `@plan@` also bounds waiting for locks.
 
 -- Everything that instances have, and the instances.
 CREATE FUNCTION drop_instances@(p_numbers bigint[]) RETURNS void LANGUAGE plpgsql @plan@ AS $body$
@@ -376,7 +376,8 @@ BEGIN
                 AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND h.dead))
                 AND EXISTS (SELECT 1 FROM inbox w WHERE w.hub = p_hub AND w.n = o.n AND w.due = 0 AND NOT w.held
                     AND w.control >= least_control(i.kind, i.status, i.parked)) AS free
-            FROM numbers o LEFT JOIN instance i ON i.n = o.n WHERE o.n IS NOT NULL
+            FROM numbers o LEFT JOIN LATERAL (SELECT * FROM instance x WHERE x.n = o.n OFFSET 0) i ON true
+            WHERE o.n IS NOT NULL
         )
         SELECT v_found || array_agg(n) FILTER (WHERE free), array_agg(n) FILTER (WHERE lost)
         INTO v_found, v_lost FROM addressees WHERE free OR lost;
@@ -386,7 +387,8 @@ BEGIN
 
     IF coalesce(cardinality(v_found), 0) < p_limit THEN
         SELECT v_found || array_agg(d.n) INTO v_found FROM (
-            SELECT w.n FROM inbox w JOIN instance i ON i.n = w.n
+            SELECT w.n FROM inbox w
+        CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = w.n OFFSET 0) i
             WHERE w.hub = p_hub AND w.due > 0 AND NOT w.held AND w.due <= v_now
                 AND least_control(i.kind, i.status, i.parked) = 0 AND i.not_before <= v_now
                 AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND h.dead))
@@ -459,16 +461,19 @@ BEGIN
             ORDER BY w.n LIMIT 1)
         FROM numbers o WHERE o.n IS NOT NULL
     ), own AS MATERIALIZED (
-        SELECT i.n, least_control(i.kind, i.status, i.parked) AS least FROM numbers o JOIN instance i ON i.n = o.n
+        SELECT i.n, least_control(i.kind, i.status, i.parked) AS least
+        FROM numbers o CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = o.n OFFSET 0) i
         WHERE i.owner = p_token AND i.not_before <= v_now
     ), able AS MATERIALIZED (
         SELECT o.n FROM own o WHERE o.least = 0 OR EXISTS (
             SELECT 1 FROM inbox w WHERE w.hub = p_hub AND w.n = o.n AND w.due = 0 AND NOT w.held
                 AND w.control >= o.least)
     ), waits AS (
-        (SELECT o.n, w.seq FROM able o JOIN inbox w ON w.n = o.n AND w.due = 0 LIMIT p_window)
+        (SELECT o.n, w.seq FROM able o
+        CROSS JOIN LATERAL (SELECT x.seq FROM inbox x WHERE x.n = o.n AND x.due = 0 OFFSET 0) w LIMIT p_window)
         UNION ALL
-        (SELECT w.n, w.seq FROM inbox w JOIN instance i ON i.n = w.n
+        (SELECT w.n, w.seq FROM inbox w
+        CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = w.n OFFSET 0) i
         WHERE w.hub = p_hub AND w.due > 0 AND NOT w.held AND w.due <= v_now AND i.owner = p_token
             AND i.not_before <= v_now AND least_control(i.kind, i.status, i.parked) = 0 LIMIT p_window)
         UNION ALL
@@ -485,7 +490,8 @@ RETURNS TABLE (due bigint, seq bigint, n bigint) LANGUAGE plpgsql @plan@ AS $bod
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT w.due, w.seq, w.n FROM inbox w JOIN instance i ON i.n = w.n
+    SELECT w.due, w.seq, w.n FROM inbox w
+        CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = w.n OFFSET 0) i
     WHERE w.hub = p_hub AND w.due > 0 AND NOT w.held AND w.due <= p_until
         AND least_control(i.kind, i.status, i.parked) = 0
         AND (i.owner IN (0, p_token) OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND h.dead))
@@ -522,7 +528,7 @@ BEGIN
         AND NOT EXISTS (SELECT 1 FROM work x WHERE x.hub = p_hub AND x.owner = p_token AND x.request = p_request);
     RETURN QUERY
     SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before, w.scheduled
-    FROM work w JOIN instance i ON i.n = w.n
+    FROM work w CROSS JOIN LATERAL (SELECT x.id FROM instance x WHERE x.n = w.n OFFSET 0) i
     WHERE w.hub = p_hub AND w.owner = p_token AND w.request = p_request ORDER BY w.seq;
 END $body$;
 
