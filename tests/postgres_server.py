@@ -168,6 +168,50 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Pooler:
+    """A pgbouncer in front of a server that lends a connection for one transaction only."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._rights = _dropped_rights()
+        self._folder = Path(tempfile.mkdtemp(prefix="perdure-pooler-", dir="/tmp"))
+        if self._rights:
+            shutil.chown(self._folder, int(self._rights[1].split("=")[1]), int(self._rights[2].split("=")[1]))
+        self._port = _free_port()
+        settings = (
+            f"[databases]\n* = host=127.0.0.1 port={server.port} user=perdure\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {self._port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
+            "default_pool_size = 6\nmax_client_conn = 200\n"
+        )
+        (self._folder / "pooler.ini").write_text(settings)
+        self._process = subprocess.Popen(
+            [*self._rights, pooler_binary() or "pgbouncer", str(self._folder / "pooler.ini")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+        )
+        end = time.monotonic() + 10
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    break
+            if time.monotonic() > end or self._process.poll() is not None:
+                raise RuntimeError("pgbouncer does not start")
+            time.sleep(0.02)
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://perdure@127.0.0.1:{self._port}/{database}"
+
+    def remove(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def pooler_binary() -> str | None:
+    """Where pgbouncer is, if it is on this machine."""
+    return shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
 def _free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

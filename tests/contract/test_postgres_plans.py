@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from perdure.model.commit_plan import Attempt, CommitBatch, Message, NewInstance, Purge, WorkReturn
-from perdure.model.history import EventRaised, TaskCompleted, TimerFired
+from perdure.model.history import EventRaised, TimerFired
 from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus, instance_number
 from perdure.storage.postgres import batches, listing, migrations
 from perdure.storage.provider import HostRegistration
