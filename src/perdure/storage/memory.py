@@ -167,6 +167,14 @@ class MemoryStore:
 
         self._transact("close", lambda: (frozenset({_host(token)}), apply), done)
 
+    def leave(self, token: int, done: Callback[None]) -> None:
+        def apply() -> None:
+            host = self._tables.hosts.get(token)
+            if host is not None:
+                host.leaving = True
+
+        self._transact("leave", lambda: (frozenset({_host(token)}), apply), done)
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         def apply() -> bool:
             host = self._tables.hosts.get(token)
@@ -279,11 +287,11 @@ class MemoryStore:
             for record in choose():
                 if len(chosen) == limit:
                     break
-                if record.n not in self.database.locks and tables.is_free(record.owner, token):
+                if record.n not in self.database.locks and tables.is_left(record.owner, token):
                     chosen.append(record.n)
 
             def apply() -> list[Loaded]:
-                if tables.hosts[token].dead:
+                if tables.hosts[token].dead or tables.hosts[token].leaving:
                     return []
                 for n in chosen:
                     tables.put_instance(replace(tables.instances[n], owner=token))
@@ -321,7 +329,7 @@ class MemoryStore:
                 if due > until or len(found) == limit:
                     break
                 record = tables.instances[n]
-                if tables.is_free(record.owner, token) and can_act(record):
+                if tables.is_left(record.owner, token) and can_act(record):
                     found.append(DueTimer(due, seq, n))
             return found
 

@@ -54,6 +54,7 @@ class HostState(Struct):
     registration: HostRegistration
     beat: int = 0
     dead: bool = False
+    leaving: bool = False
     number: int = 0
     answer: CommitAnswer | None = None
 
@@ -83,6 +84,10 @@ class Tables:
         self.work_of: dict[int, dict[WorkKey, None]] = {}
         self.attempts: dict[int, list[Attempt]] = {}
         self.settings: dict[tuple[str, str], str] = {}
+
+    def is_left(self, owner: int, token: int) -> bool:
+        """Whether the host with `token` may take an instance that `owner` has: also one that a leaving host has."""
+        return self.is_free(owner, token) or self.hosts[owner].leaving
 
     def is_free(self, owner: int, token: int = 0) -> bool:
         """Whether the host with `token` may take what `owner` has: nobody's, its own, or a dead host's."""

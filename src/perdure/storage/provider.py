@@ -99,6 +99,10 @@ class Provider(Protocol):
     def close(self, token: int, done: Callback[None]) -> None:
         """End a token after its last commit: its claims are free, its instances unowned."""
 
+    def leave(self, token: int, done: Callback[None]) -> None:
+        """The host takes no more turns: others may claim its instances from now on, and `claim` and `claim_ready` give
+        it nothing. It can still commit, and its activities stay its own until the token is closed."""
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         """Raise the beat of a host that has nothing to commit. False: the token is dead."""
 

@@ -106,7 +106,10 @@ class TaskHub:
         """Another host says that something waits here: a message for instance `n`, or (0) anything."""
         if not self.token:
             return
-        if n:
+        if self.registry.leaving:
+            if n:
+                self.registry.pass_on(n)
+        elif n:
             self.registry.refresh(n)
         else:
             self.registry.look()
@@ -136,8 +139,23 @@ class TaskHub:
                     if row.seq == 0 and not row.writing:
                         self.activities.write_result(row, instance.state.n)
             self.activities.drain(done)
+            self._leave()
 
         self.dispatcher.drain(no_more_turns)
+
+    def _leave(self) -> None:
+        """Let others have the instances at once, whatever still runs here."""
+
+        def left(answer: StoreError | None) -> None:
+            if isinstance(answer, StoreError):
+                # closing the token does the same
+                self._telemetry.store_failed(str(answer))
+            else:
+                self.registry.leaving = True
+                self.wakes.wake(0)
+
+        if self.token:
+            self.store.leave(self.token, left)
 
     def end_grace(self) -> None:
         """Do not wait for running activities any longer: their claims go back."""

@@ -41,6 +41,9 @@ class Registry:
         self._looking = False
         #: no other host could have sent anything
         self.alone = True
+        #: the instances are free to others: what comes for them is theirs to fetch
+        self.leaving = False
+        self._passed_on: set[int] = set()
         self._time: Callable[[], int] = lambda: 0
         self.token = 0
         #: tokens of the other hosts that are known to live
@@ -52,6 +55,7 @@ class Registry:
         """Start empty under a token; `time` is the store's clock."""
         self._warm, self._loading, self._wanted = {}, {}, []
         self._looks, self._looking = [], False
+        self.leaving, self._passed_on = False, set()
         self.token, self._time = token, time
 
     def __len__(self) -> int:
@@ -110,6 +114,9 @@ class Registry:
         Owned by this host then, nobody else can have consumed it since. In any other case it goes with the claim that
         makes this host the owner: what that does not find, another host has consumed.
         """
+        if self.leaving:
+            self.pass_on(n)
+            return
         instance = self._warm.get(n)
         if owner == self.token:
             if instance is not None:
@@ -124,6 +131,13 @@ class Registry:
             if owner not in self.live:
                 # nobody's, or of a host that is gone: whose claim comes first has it
                 self.load(n)
+
+    def pass_on(self, n: int) -> None:
+        """Something came for an instance that this host gave up: let another have it. Once for each, as two hosts that
+        leave would tell one another for ever."""
+        if n not in self._passed_on:
+            self._passed_on.add(n)
+            self._wakes.wake(0, n)
 
     def _deliver_warm(self, instance: Instance, row: Row, ahead: bool) -> None:
         if instance.late is not None:

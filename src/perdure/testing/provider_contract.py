@@ -211,6 +211,25 @@ class _Hosts:
         assert one.ready() == [] and one.ask("claim", one.token, [n]) == []
         assert one.ask("claim_work", one.token, ("hello",), 5) == []
 
+    def test_a_host_that_leaves_keeps_its_activities_and_its_right_to_commit(self, site: Site) -> None:
+        one, two = ContractHost(site), ContractHost(site)
+        n, sleeper = one.running("a"), one.running("sleeper")
+        one.commit(turns=[turn(n, 1, work=(work(n, 0, one.token), work(n, 1, one.token)))])
+        two.commit(messages=[Message(n, EVENT), timer(sleeper, 1, 5)])
+        assert two.ready() == [] and two.ask("due_timers", two.token, 10, 9) == []
+        assert one.ask("leave", one.token) is None
+        assert one.ready() == [] and one.ask("claim", one.token, [n, sleeper]) == []
+        assert [due.n for due in two.ask("due_timers", two.token, 10, 9)] == [sleeper]
+        assert sorted(two.ready()) == [n, sleeper]
+        assert two.ask("claim_work", two.token, ("hello",), 9) == []
+        assert one.commit(turns=[turn(n, 2)]).turns == (TurnVerdict(FENCED),)
+        (sent,) = one.commit(results=[result(n, 0, one.token)]).results
+        assert (bool(sent.seq), sent.owner) == (True, two.token)
+        assert one.ask("beat", one.token) is True
+        assert one.token in [row.token for row in two.ask("hosts")]
+        one.ask("close", one.token)
+        assert [item.task for item in two.ask("claim_work", two.token, ("hello",), 9)] == [1]
+
     def test_time_is_the_stores(self, site: Site) -> None:
         host = ContractHost(site)
         before = host.ask("time")

@@ -25,7 +25,8 @@ _LOCK = 1885693028
 _KEPT = 3600 * 1_000_000
 _PLAN = (
     "SET search_path = {schema}, pg_temp SET enable_seqscan = off SET enable_hashjoin = off "
-    "SET enable_mergejoin = off SET random_page_cost = 1 SET cpu_tuple_cost = 1 SET jit = off SET plan_cache_mode = force_generic_plan SET lock_timeout = '5s'"
+    "SET enable_mergejoin = off SET random_page_cost = 1 SET cpu_tuple_cost = 1 SET jit = off "
+    "SET plan_cache_mode = force_generic_plan SET lock_timeout = '5s'"
 )
 
 

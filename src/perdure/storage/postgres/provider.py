@@ -170,6 +170,12 @@ class PostgresProvider:
 
         self._ask(self._claims, operation, done)
 
+    def leave(self, token: int, done: Callback[None]) -> None:
+        async def operation(connection: Connection) -> None:
+            await connection.execute(f"UPDATE {self._table('host')} SET leaving = true WHERE token = $1", token)
+
+        self._ask(self._claims, operation, done)
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         text = f"UPDATE {self._table('host')} SET beat = beat + 1 WHERE token = $1 AND NOT dead RETURNING true"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from perdure.model.commit_plan import WorkItem
 from perdure.storage.provider import InboxRow, Loaded
-from perdure.storage.sqlite.hosts import is_alive, living
+from perdure.storage.sqlite.hosts import holding, is_alive
 from perdure.storage.sqlite.rows import inbox_row_of, record_of, work_item_of
 from perdure.storage.sqlite.standing import Standing, json_list
 from perdure.storage.sqlite.statements import SQL
@@ -21,9 +21,10 @@ _FIRST = -(1 << 63)
 
 def claim(connection: sqlite3.Connection, hub: int, token: int, numbers: list[int]) -> list[Loaded]:
     """Own and load these instances; those of other living hosts are left out."""
-    if not numbers or not is_alive(connection, token):
+    keeping = set(holding(connection, hub))
+    if not numbers or token not in keeping:
         return []
-    others = set(living(connection, hub)) - {token}
+    others = keeping - {token}
     rows = connection.execute(SQL.standing_by_number, (json_list(numbers), hub)).fetchall()
     standings = {row[0]: Standing(row) for row in rows}
     free = [n for n in dict.fromkeys(numbers) if n in standings and standings[n].owner not in others]
@@ -32,9 +33,9 @@ def claim(connection: sqlite3.Connection, hub: int, token: int, numbers: list[in
 
 def claim_ready(connection: sqlite3.Connection, hub: int, token: int, limit: int, now: int) -> list[Loaded]:
     """Own and load what has something to do and belongs to no living host, this one included."""
-    if not is_alive(connection, token):
+    alive = set(holding(connection, hub))
+    if token not in alive:
         return []
-    alive = set(living(connection, hub))
     found: dict[int, int] = {}
     for owner in _owners_of_ready(connection, hub):
         if owner not in alive and len(found) < limit:

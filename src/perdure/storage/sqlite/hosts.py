@@ -41,6 +41,16 @@ def living(connection: sqlite3.Connection, hub: int) -> list[int]:
     return [row[0] for row in connection.execute(SQL.living_tokens, (hub,))]
 
 
+def holding(connection: sqlite3.Connection, hub: int) -> list[int]:
+    """The tokens that are alive and keep their instances."""
+    return [row[0] for row in connection.execute(SQL.holding_tokens, (hub,))]
+
+
+def leave(connection: sqlite3.Connection, token: int) -> None:
+    """Let others have the instances of this host: it lists no function any more, not even an empty table."""
+    connection.execute(SQL.leave, (token,))
+
+
 def is_alive(connection: sqlite3.Connection, token: int) -> bool:
     host = connection.execute(SQL.host, (token,)).fetchone()
     return host is not None and not host[0]

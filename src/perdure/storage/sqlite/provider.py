@@ -111,6 +111,9 @@ class SqliteProvider:
         self._writer.submit(operation, done)
         self._free_claims()
 
+    def leave(self, token: int, done: Callback[None]) -> None:
+        self._writer.submit(lambda connection: hosts.leave(connection, token), done)
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         self._writer.submit(lambda connection: hosts.beat(connection, token), done)
 

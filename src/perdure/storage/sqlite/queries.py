@@ -14,7 +14,7 @@ import msgspec
 
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.provider import DueTimer, StoreError
-from perdure.storage.sqlite.hosts import living
+from perdure.storage.sqlite.hosts import holding
 from perdure.storage.sqlite.payloads import history_body
 from perdure.storage.sqlite.rows import record_of, tags_of
 from perdure.storage.sqlite.standing import json_list
@@ -186,7 +186,7 @@ def read_history(connection: sqlite3.Connection, n: int, generation: int) -> lis
 
 def due_timers(connection: sqlite3.Connection, hub: int, token: int, until: int, limit: int) -> list[DueTimer]:
     """The earliest timers of instances that belong to this host or to no living one."""
-    others = set(living(connection, hub)) - {token}
+    others = set(holding(connection, hub)) - {token}
     found: list[DueTimer] = []
     for due, seq, n, owner, _ in connection.execute(SQL.due, (hub, until)):
         if len(found) == limit:

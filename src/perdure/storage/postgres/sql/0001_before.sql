@@ -12,12 +12,13 @@ CREATE TABLE hub (
 -- Numbers of inbox and work rows of all hubs; given out one by one, so that they grow in the order of the asking.
 CREATE SEQUENCE seq CACHE 1;
 
--- functions: the tag of the functions that the host calls. listens: it hears notifications, else it polls `wakes`.
+-- leaving: others may claim its instances. functions: the tag of the functions that the host calls. listens: it hears notifications, else it polls `wakes`.
 CREATE TABLE host (
     token bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     hub integer NOT NULL,
     beat bigint NOT NULL DEFAULT 0,
     dead boolean NOT NULL DEFAULT false,
+    leaving boolean NOT NULL DEFAULT false,
     number bigint NOT NULL DEFAULT 0,
     answer text,
     address text NOT NULL,

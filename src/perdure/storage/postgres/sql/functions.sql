@@ -322,13 +322,13 @@ END $body$;
 CREATE FUNCTION claim@(p_token bigint, p_hub integer, p_numbers bigint[]) RETURNS boolean
 LANGUAGE plpgsql @plan@ AS $body$
 BEGIN
-    PERFORM 1 FROM host WHERE token = p_token AND NOT dead;
+    PERFORM 1 FROM host WHERE token = p_token AND NOT dead AND NOT leaving;
     IF NOT FOUND THEN RETURN false; END IF;
     UPDATE instance i SET owner = p_token
     FROM (
         SELECT f.n FROM instance f
         WHERE f.n = ANY (p_numbers) AND f.hub = p_hub AND f.owner <> p_token
-            AND (f.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = f.owner AND h.dead))
+            AND (f.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = f.owner AND (h.dead OR h.leaving)))
         ORDER BY f.n FOR NO KEY UPDATE SKIP LOCKED
     ) f WHERE i.n = f.n;
     RETURN true;
@@ -340,7 +340,7 @@ LANGUAGE plpgsql @plan@ AS $body$
 DECLARE
     v_now bigint := now_us(); v_found bigint[]; v_lost bigint[];
 BEGIN
-    PERFORM 1 FROM host WHERE token = p_token AND NOT dead;
+    PERFORM 1 FROM host WHERE token = p_token AND NOT dead AND NOT leaving;
     IF NOT FOUND THEN RETURN '{}'; END IF;
 
     -- without a message: each owner of such instances is one seek
@@ -358,7 +358,7 @@ BEGIN
                 AND (i."cursor" > 0 OR (i.first_turn = 0 AND i.kind = 0)) AND i.owner = o.owner
                 AND i.not_before <= v_now ORDER BY i.not_before LIMIT p_limit
         ) i
-        WHERE o.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = o.owner AND h.dead)
+        WHERE o.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = o.owner AND (h.dead OR h.leaving))
         LIMIT p_limit
     ) f;
 
@@ -373,7 +373,7 @@ BEGIN
         ), addressees AS MATERIALIZED (
             SELECT o.n, i.n IS NULL OR (i.kind = 0 AND i.status IN (1, 4, 5)) AS lost,
                 i.not_before <= v_now
-                AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND h.dead))
+                AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND (h.dead OR h.leaving)))
                 AND EXISTS (SELECT 1 FROM inbox w WHERE w.hub = p_hub AND w.n = o.n AND w.due = 0 AND NOT w.held
                     AND w.control >= least_control(i.kind, i.status, i.parked)) AS free
             FROM numbers o LEFT JOIN LATERAL (SELECT * FROM instance x WHERE x.n = o.n OFFSET 0) i ON true
@@ -391,7 +391,7 @@ BEGIN
         CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = w.n OFFSET 0) i
             WHERE w.hub = p_hub AND w.due > 0 AND NOT w.held AND w.due <= v_now
                 AND least_control(i.kind, i.status, i.parked) = 0 AND i.not_before <= v_now
-                AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND h.dead))
+                AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND (h.dead OR h.leaving)))
             ORDER BY w.due, w.seq LIMIT p_limit
         ) d;
     END IF;
@@ -402,7 +402,7 @@ BEGIN
         FROM (
             SELECT f.n FROM instance f
             WHERE f.n IN (SELECT unnest(v_found)) AND f.hub = p_hub AND f.owner <> p_token
-                AND (f.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = f.owner AND h.dead))
+                AND (f.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = f.owner AND (h.dead OR h.leaving)))
             LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
         ) f WHERE i.n = f.n RETURNING i.n
     )
@@ -494,7 +494,7 @@ BEGIN
         CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = w.n OFFSET 0) i
     WHERE w.hub = p_hub AND w.due > 0 AND NOT w.held AND w.due <= p_until
         AND least_control(i.kind, i.status, i.parked) = 0
-        AND (i.owner IN (0, p_token) OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND h.dead))
+        AND (i.owner IN (0, p_token) OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND (h.dead OR h.leaving)))
     ORDER BY w.due, w.seq LIMIT p_limit;
 END $body$;
 
@@ -588,12 +588,14 @@ DECLARE v_polling bigint[];
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     WITH owned AS MATERIALIZED (
-        SELECT i.owner, i.n FROM instance i WHERE i.n = ANY (p_numbers)
+        SELECT CASE WHEN EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND (h.dead OR h.leaving)) THEN 0
+            ELSE i.owner END AS owner, i.n
+        FROM instance i WHERE i.n = ANY (p_numbers)
         UNION ALL SELECT t, 0 FROM unnest(p_tokens) t
     ), hosts AS MATERIALIZED (
         SELECT h.token, h.listens, array_agg(o.n) AS numbers
         FROM host h JOIN owned o ON o.owner IN (0, h.token)
-        WHERE h.hub = p_hub AND NOT h.dead AND h.token <> p_token AND h.names <> '{}'
+        WHERE h.hub = p_hub AND NOT h.dead AND NOT h.leaving AND h.token <> p_token AND h.names <> '{}'
         GROUP BY h.token, h.listens
     ), sent AS MATERIALIZED (
         SELECT pg_notify(p_channel || h.token, CASE WHEN cardinality(h.numbers) > 200 THEN '0'

@@ -34,6 +34,12 @@ SELECT token, beat, dead, address, instance_id, names FROM host WHERE hub = ? AN
 -- name: living_tokens
 SELECT token FROM host WHERE hub = ? AND dead = 0
 
+-- name: holding_tokens
+SELECT token FROM host WHERE hub = ? AND dead = 0 AND names <> ''
+
+-- name: leave
+UPDATE host SET names = '' WHERE token = ?
+
 -- name: beat
 UPDATE host SET beat = beat + 1 WHERE token = ? AND dead = 0
 
