@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,8 +54,6 @@ def post(host: Host, path: str, **more: Any) -> tuple[int, str]:
 
 def error(host: Host, status: int, answer: tuple[int, str]) -> str:
     """The inner text of a documented error in the long shape."""
-    import json
-
     assert answer[0] == status, answer
     body = json.loads(answer[1])
     assert list(body) == ["Message", "ExceptionMessage", "ExceptionType", "StackTrace"]
@@ -373,3 +374,22 @@ def test_races_of_a_singleton(host: Host) -> None:
                 "echo", instance_id="only-one", reuse_id_policy=ExistingPolicy.FAIL_IF_EXISTS
             )
     assert host.completed("only-one") == 3
+
+
+def test_retention_deletes_what_is_old(tmp_path: Path) -> None:
+    app = tmp_path / "kept"
+    shutil.copytree(APPS / "managed", app)
+    retention = {"Completed": "00:00:01", "Failed": "00:00:01", "names": {"failing": {"Failed": "30.00:00:00"}}}
+    (app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"perdure": {"retention": retention}}}))
+    host = Host(app, tmp_path)
+    try:
+        host.start()
+        ended(host, "echo", "old")
+        ended(host, "failing", "kept")
+        waiting(host, "running")
+        eventually(lambda: host.status("old") is None)
+        assert host.status("kept") is not None
+        assert host.status("running") is not None
+        eventually(lambda: "Retention: 1 finished instances were deleted." in host.log())
+    finally:
+        host.close()

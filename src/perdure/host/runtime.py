@@ -34,6 +34,7 @@ from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.host.loop import LoopClock
 from perdure.host.management_api import ManagementApi
 from perdure.host.messages import AppIndexed, IndexedFunction
+from perdure.host.retention import retention_rules
 from perdure.host.routing import RouteTable
 from perdure.host.server import HttpServer, open_sockets
 from perdure.host.supervisor import Supervisor, WorkerStartError
@@ -43,6 +44,7 @@ from perdure.host.wakes import OpenWakes, open_wakes
 from perdure.model.operations import Refused
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
+from perdure.taskhub.retention import Retention
 
 #: what stopping may take beyond the grace of running functions, in seconds
 _CLOSING = 3.0
@@ -81,6 +83,7 @@ class Host:
         self._store: OpenStore | None = None
         self._hub: TaskHub | None = None
         self._other_hubs: ClientHubs | None = None
+        self._retention: Retention | None = None
         self._server: HttpServer | None = None
         self._timers: Timers | None = None
         self._wakes: OpenWakes | None = None
@@ -120,6 +123,7 @@ class Host:
 
     async def _start(self, sockets: list[socket.socket]) -> None:
         config = self._config
+        retention_rules(config.retention)
         # the workers load the app while this process opens the store and the server
         self._workers = asyncio.ensure_future(self._supervisor.start())
         await asyncio.sleep(0)
@@ -173,8 +177,11 @@ class Host:
             HostTelemetry(self._log, self.host_id),
         )
         self._other_hubs = other_hubs(self._config)
-        self._access.open(HubClient(self._hub), self._other_hubs)
+        client = HubClient(self._hub)
+        self._access.open(client, self._other_hubs)
         await _called(self._hub.start)
+        self._retention = Retention(self._hub, client.purge, retention_rules(self._config.retention), self._deleted)
+        self._retention.begin()
         # others on this machine look more often while they are not alone
         self._wakes.wakes.wake(0)
 
@@ -238,6 +245,9 @@ class Host:
         if self._hub is not None:
             for n in numbers or (0,):
                 self._hub.woken(n)
+
+    def _deleted(self, count: int) -> None:
+        self._log.write("perdure", INFORMATION, f"Retention: {count} finished instances were deleted.")
 
     def _log_pressure(self, high: bool) -> None:
         """From the thread of the console: user code that logs waits while the output does not keep up."""
@@ -306,6 +316,8 @@ class Host:
         self._front.pause(0.0)
         if self._reload is not None:
             await self._reload.stop()
+        if self._retention is not None:
+            self._retention.end()
         if self._timers is not None:
             await _within(asyncio.ensure_future(self._timers.stop()), deadline - self._loop.time())
         while self._front.outstanding and self._loop.time() < deadline:

@@ -408,7 +408,7 @@ _OWN = (
         "terminate cancels running async activities",
         "cancel_on_terminate",
     ),
-    Setting("retention", SECTION, None, _NO, _LATER, "retention"),
+    Setting("retention", SECTION, None, _YES, "ages at which finished orchestrations are deleted", "retention"),
 )
 
 

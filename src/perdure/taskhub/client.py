@@ -430,6 +430,10 @@ class HubClient:
 
         self._read_history(record, read, done)
 
+    def purge(self, records: list[InstanceRecord], then: Callable[[int], None]) -> None:
+        """Delete these instances, each only if it is still the one that was read; `then` gets how many it were."""
+        self._purge(records, then, lambda answer: then(0))
+
     def _purge(self, records: list[InstanceRecord], then: Callable[[int], None], done: Answer) -> None:
         left, count = len(records), 0
         if not left:
