@@ -138,3 +138,13 @@ def private_file(path: str) -> None:
     """Only the owner may read and write `path`, where files have modes."""
     if sys.platform != "win32":
         os.chmod(path, 0o600)
+
+
+def open_files_limit() -> int | None:
+    """How many files this process may have open; None where nothing limits that."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft

@@ -21,6 +21,7 @@ import typer
 
 from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
+from perdure.portable import open_files_limit
 
 _SLOW_SYNC = 0.02
 _LOAD_SECONDS = 60.0
@@ -80,17 +81,9 @@ def machine() -> Iterator[Finding]:
         yield Finding("ok", f"azure-functions-durable {other} is installed; perdure serves its names.")
     except metadata.PackageNotFoundError:
         pass
-    yield from _open_files()
-
-
-def _open_files() -> Iterator[Finding]:
-    try:
-        import resource
-    except ImportError:
-        return
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < 1024:
-        yield Finding("warning", f"At most {soft} open files: many connections will be refused (ulimit -n 4096).")
+    most = open_files_limit()
+    if most is not None and most < 1024:
+        yield Finding("warning", f"At most {most} open files: many connections will be refused (ulimit -n 4096).")
 
 
 def settings(config: HostConfig) -> Iterator[Finding]:
