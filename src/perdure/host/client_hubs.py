@@ -22,6 +22,7 @@ from perdure.model.operations import (
     CleanEntities,
     Counted,
     CountInstances,
+    CountWaiting,
     EntitiesCleaned,
     EntityFound,
     Listed,
@@ -35,6 +36,7 @@ from perdure.model.operations import (
     Refused,
     SignalEntityOperation,
     StartInstance,
+    WaitingCounted,
 )
 from perdure.storage.provider import StoreError
 from perdure.taskhub.client import HubClient
@@ -179,6 +181,8 @@ def _nobody(operation: Operation, name: str) -> OperationAnswer:
             return Listed([])
         case CountInstances():
             return Counted({})
+        case CountWaiting(numbers):
+            return WaitingCounted((0,) * len(numbers))
         case PurgeInstances():
             return Purged(0)
         case ReadEntity():

@@ -138,6 +138,12 @@ class CountInstances(_Operation, frozen=True, tag=15):
     filter: InstanceFilter
 
 
+class CountWaiting(_Operation, frozen=True, tag=16):
+    """How many messages wait for each of these instances (numbers), without those that are due later."""
+
+    numbers: tuple[int, ...]
+
+
 Operation = Union[
     StartInstance,
     GetInstance,
@@ -155,6 +161,7 @@ Operation = Union[
     CleanEntities,
     InspectInstance,
     CountInstances,
+    CountWaiting,
 ]
 
 
@@ -253,4 +260,22 @@ class Counted(_Answer, frozen=True, tag=9):
     counts: dict[str, dict[str, int]]
 
 
-OperationAnswer = Union[Refused, Started, Done, Found, Listed, Purged, EntityFound, EntitiesCleaned, Inspected, Counted]
+class WaitingCounted(_Answer, frozen=True, tag=10):
+    """The counts, in the order of the numbers asked for."""
+
+    counts: tuple[int, ...]
+
+
+OperationAnswer = Union[
+    Refused,
+    Started,
+    Done,
+    Found,
+    Listed,
+    Purged,
+    EntityFound,
+    EntitiesCleaned,
+    Inspected,
+    Counted,
+    WaitingCounted,
+]

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from perdure.model import operations as ops
-from perdure.model.instance import InstanceFilter, InstanceKind
+from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord
 from perdure.sdk import client_requests as requests
 from perdure.sdk.client_core import BlockingCore, ClientCore, HttpManagementPayload, NoTaskHub
 from perdure.sdk.client_requests import microseconds
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 Entity = EntityId | EntityInstanceId
 _FIRST_POLL, _SLOWEST_POLL = 0.02, 1.0
+#: entities whose backlog is asked for at once
+_BACKLOGS = 1000
 
 
 class DurableFunctionsClient(ClientCore):
@@ -217,7 +219,10 @@ class DurableFunctionsClient(ClientCore):
         if _is_missing(answer):
             return None
         record = _expect(answer, ops.Found).record
-        return None if record.state is None else metadata_of(record, with_state=include_state)
+        if record.state is None:
+            return None
+        (backlog,) = await self._backlogs([record])
+        return metadata_of(record, with_state=include_state, backlog=backlog)
 
     async def get_all_entities(self, query: EntityQuery | None = None) -> list[EntityMetadata]:
         """All entities that match."""
@@ -227,10 +232,11 @@ class DurableFunctionsClient(ClientCore):
             id_prefix=prefix if not prefix or prefix.startswith("@") else f"@{prefix.lower()}",
             kinds=(InstanceKind.ENTITY,),
         )
+        records = [r for r in await self._list(filter_, None) if r.state is not None or query.include_transient]
+        backlogs = await self._backlogs(records)
         found = [
-            metadata_of(record, with_state=query.include_state)
-            for record in await self._list(filter_, None)
-            if record.state is not None or query.include_transient
+            metadata_of(record, with_state=query.include_state, backlog=backlog)
+            for record, backlog in zip(records, backlogs, strict=True)
         ]
         first, last = query.last_modified_from, query.last_modified_to
         return [
@@ -238,6 +244,14 @@ class DurableFunctionsClient(ClientCore):
             for entity in found
             if (first is None or entity.last_modified >= first) and (last is None or entity.last_modified <= last)
         ]
+
+    async def _backlogs(self, records: list[InstanceRecord]) -> list[int]:
+        """How much waits for each of these entities."""
+        counts: list[int] = []
+        for first in range(0, len(records), _BACKLOGS):
+            numbers = tuple(record.n for record in records[first : first + _BACKLOGS])
+            counts += _expect(await self._ask(ops.CountWaiting(numbers)), ops.WaitingCounted).counts
+        return counts
 
     async def clean_entity_storage(
         self, remove_empty_entities: bool = True, release_orphaned_locks: bool = True

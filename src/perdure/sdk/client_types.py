@@ -159,8 +159,8 @@ class EntityMetadata:
         return self.locked_by or None
 
 
-def metadata_of(record: InstanceRecord, *, with_state: bool = True) -> EntityMetadata:
-    """The metadata of an entity as its record says it."""
+def metadata_of(record: InstanceRecord, *, with_state: bool = True, backlog: int = 0) -> EntityMetadata:
+    """The metadata of an entity as its record says it; `backlog` messages wait for it."""
     name, _, key = record.instance_id[1:].partition("@")
     identity = EntityInstanceId.__new__(EntityInstanceId)  # stored keys may hold what new ids may not
     identity.entity, identity.key = name, key
@@ -168,6 +168,7 @@ def metadata_of(record: InstanceRecord, *, with_state: bool = True) -> EntityMet
     return EntityMetadata(
         id=identity,
         last_modified=time_of(record.updated or record.created),
+        backlog_queue_size=backlog,
         locked_by=lock.locked_by if lock is not None else "",
         includes_state=with_state and record.state is not None,
         state=record.state if with_state else None,

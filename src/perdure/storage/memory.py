@@ -370,6 +370,13 @@ class MemoryStore:
 
         self._read("find", read, done)
 
+    def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
+        def read() -> dict[int, int]:
+            inbox = self._tables.inbox
+            return {n: sum(1 for row in inbox.get(n, {}).values() if row.due <= now) for n in numbers}
+
+        self._read("count_inbox", read, done)
+
     def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
         def read() -> Page:
             start = _position(continuation)

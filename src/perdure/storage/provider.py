@@ -153,6 +153,10 @@ class Provider(Protocol):
     def find(self, instance_ids: list[str], done: Callback[list[InstanceRecord]]) -> None:
         """The instances with these ids that exist."""
 
+    def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
+        """How many messages wait for these instances, without those that are due after `now`; instances for which
+        none waits may be left out."""
+
     def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
         """One page of instances. Raises nothing on an unknown continuation: a `StoreError` that says so."""
 

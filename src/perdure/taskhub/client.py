@@ -37,6 +37,7 @@ from perdure.model.operations import (
     CleanEntities,
     Counted,
     CountInstances,
+    CountWaiting,
     Done,
     EntityFound,
     Found,
@@ -63,6 +64,7 @@ from perdure.model.operations import (
     StartInstance,
     SuspendInstance,
     TerminateInstance,
+    WaitingCounted,
     WaitingMessage,
 )
 from perdure.storage.provider import HostRow, InboxRow, StoreError
@@ -136,7 +138,7 @@ class HubClient:
     def call(self, operation: Operation, done: Answer) -> None:
         """Carry out an operation; `done` gets its answer, a `Refused` when it cannot be done."""
         if not self._hub.accepting and not isinstance(
-            operation, (GetInstance, ListInstances, ReadEntity, InspectInstance, CountInstances)
+            operation, (GetInstance, ListInstances, ReadEntity, InspectInstance, CountInstances, CountWaiting)
         ):
             done(Refused(RefusalCode.UNAVAILABLE, "The host is not accepting work: it is starting or stopping."))
             return
@@ -196,6 +198,15 @@ class HubClient:
                 done(Listed(answer.items, answer.continuation))
 
         self._hub.store.query(operation.filter, operation.top, operation.continuation, listed)
+
+    def _count_waiting(self, operation: CountWaiting, done: Answer) -> None:
+        def counted(answer: dict[int, int] | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                done(_unavailable(answer))
+            else:
+                done(WaitingCounted(tuple(answer.get(n, 0) for n in operation.numbers)))
+
+        self._hub.store.count_inbox(list(operation.numbers), self._hub.committer.time(), counted)
 
     def _read_entity(self, operation: ReadEntity, done: Answer) -> None:
         def found(record: InstanceRecord | None) -> None:
@@ -604,4 +615,5 @@ _OPERATIONS: dict[type, Callable[[HubClient, Any, Answer], None]] = {
     CleanEntities: HubClient._clean,
     InspectInstance: HubClient._inspect,
     CountInstances: HubClient._count,
+    CountWaiting: HubClient._count_waiting,
 }

@@ -1078,6 +1078,14 @@ class _Purges:
 class _Queries:
     """Listings and settings."""
 
+    def test_waiting_messages_are_counted(self, site: Site) -> None:
+        host = ContractHost(site)
+        one, two = host.running("a"), host.running("b")
+        host.commit(messages=[Message(one, EVENT), Message(one, EVENT), timer(one, 1, 5)])
+        for now, waiting in ((4, 2), (5, 3)):
+            counts = host.ask("count_inbox", [one, two, 12345], now)
+            assert [counts.get(n, 0) for n in (one, two, 12345)] == [waiting, 0, 0]
+
     def test_pages_follow_creation_and_end(self, site: Site) -> None:
         host = ContractHost(site)
         host.commit(creations=[host.new(f"i{number}", created=1000 + number // 3) for number in range(10)])

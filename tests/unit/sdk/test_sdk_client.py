@@ -472,9 +472,22 @@ def test_queries_of_2_0(hub: Hub, client: Any) -> None:
     query = OrchestrationQuery(runtime_status=[OrchestrationStatus.RUNNING], max_instance_count=2)
     assert [state.instance_id for state in run(client.get_all_orchestration_states(query))] == ["i", "j"]
     entity = record(kind=InstanceKind.ENTITY, instance_id="@c@K@1", state='{"a": 1}')
-    hub.answers = [ops.Listed([entity, record(instance_id="@c@x", kind=InstanceKind.ENTITY)])]
+    hub.answers = [
+        ops.Listed([entity, record(instance_id="@c@x", kind=InstanceKind.ENTITY)]),
+        ops.WaitingCounted((3,)),
+    ]
     found = run(client.get_all_entities())
     assert [(str(e.id), e.get_typed_state()) for e in found] == [("@c@K@1", {"a": 1})]
+    assert (found[0].backlog_queue_size, found[0].get_locked_by()) == (3, None)
+
+
+def test_an_entity_tells_who_holds_its_lock_and_how_much_waits(hub: Hub, client: Any) -> None:
+    status = '{"lockedBy":"o1","generation":0,"task":2}'
+    entity = record(kind=InstanceKind.ENTITY, instance_id="@c@k", state="1", lock_holder=9, custom_status=status)
+    hub.answers = [ops.Found(entity), ops.WaitingCounted((7,))]
+    found = run(client.get_entity(EntityId("c", "k")))
+    assert (found.get_locked_by(), found.backlog_queue_size) == ("o1", 7)
+    assert hub.asked[-1][0] == ops.CountWaiting((entity.n,))
 
 
 def test_dialect_2(hub: Hub, client: Any) -> None:

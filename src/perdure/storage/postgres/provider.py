@@ -307,6 +307,13 @@ class PostgresProvider:
 
         self._ask(self._reads, operation, done)
 
+    def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
+        async def operation(connection: Connection) -> dict[int, int]:
+            text = f"SELECT n, count(*) FROM {self._table('inbox')} WHERE n = ANY ($1) AND due <= $2 GROUP BY n"
+            return {row[0]: row[1] for row in await connection.fetch(text, numbers, now)}
+
+        self._ask(self._reads, operation, done)
+
     def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
         async def operation(connection: Connection) -> Page:
             if continuation:

@@ -189,6 +189,9 @@ class SqliteProvider:
     def find(self, instance_ids: list[str], done: Callback[list[InstanceRecord]]) -> None:
         self._reader.submit(lambda connection: queries.find(connection, self._hub, instance_ids), done)
 
+    def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
+        self._reader.submit(lambda connection: queries.count_inbox(connection, numbers, now), done)
+
     def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
         listing = queries.Listing(self._hub, filter, top, continuation)
 

@@ -172,6 +172,11 @@ def find(connection: sqlite3.Connection, hub: int, ids: list[str]) -> list[Insta
     return [record_of(connection, row) for row in found if row is not None]
 
 
+def count_inbox(connection: sqlite3.Connection, numbers: list[int], now: int) -> dict[int, int]:
+    """How many messages wait for each of these instances, without those that are due later."""
+    return {n: connection.execute(SQL.count_inbox, (n, n, now)).fetchone()[0] for n in numbers}
+
+
 def read_history(connection: sqlite3.Connection, n: int, generation: int) -> list[bytes]:
     """The rows of one generation in order of turns, read window by window."""
     bodies: list[bytes] = []

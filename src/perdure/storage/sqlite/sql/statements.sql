@@ -265,6 +265,10 @@ UPDATE work SET owner = ? WHERE n = ? AND generation = ? AND task = ?
 -- name: read_history
 SELECT turn, format, body, packed FROM history WHERE n = ? AND generation = ? AND turn > ? ORDER BY turn LIMIT ?
 
+-- name: count_inbox
+SELECT (SELECT count(*) FROM inbox WHERE n = ? AND lane = 0)
+    + (SELECT count(*) FROM inbox WHERE n = ? AND lane = 1 AND due <= ?)
+
 -- name: find
 SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
     parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
