@@ -104,12 +104,31 @@ def holder(context: Any, names: Any) -> Any:
         yield context.create_timer(timedelta(days=1))
 
 
+def hasty(context: Any, told: Any) -> Any:
+    """Gives up waiting for locks, continues as new while the request still travels, and locks again."""
+    names, left, patience = told
+    accounts = [EntityId("Account", name) for name in names]
+    lock = context.lock_entities(accounts[left % 2 :])
+    if left:
+        winner = yield context.when_any([lock, context.create_timer(timedelta(seconds=patience))])
+        if winner is not lock:
+            context.continue_as_new([names, left - 1, patience])
+            return None
+    with (yield lock):
+        before = yield context.call_entity(accounts[-1], "get")
+        for amount in (1, -1, 1, -1):
+            after = yield context.call_entity(accounts[-1], "add", amount)
+            yield context.call_activity("Echo", input=amount)
+    return bool(after == before)
+
+
 ENTITY_ORCHESTRATORS: dict[str, Callable[..., Any]] = {
     "Writer": writer,
     "Opening": opening,
     "Transfer": transfer,
     "Balances": balances,
     "Holder": holder,
+    "Hasty": hasty,
 }
 
 
@@ -186,4 +205,21 @@ def locks_client(name: str, random: Random, sender: Sender) -> Client:
     yield from sum_of(name, names, 20, random)
 
 
-ENTITY_CLIENTS = {"ledger": ledger_client, "bank": bank_client, "locks": locks_client}
+def hasty_client(name: str, random: Random, sender: Sender) -> Client:
+    """Unlocks that overtake their requests end these and no other lock."""
+    names = [f"{name}-{letter}" for letter in "ab"]
+    yield from start("Opening", f"{name}-opening", [names, 50])
+    yield from completed(f"{name}-opening", True, random)
+    for number in range(3):
+        told = [names, random.randint(1, 4), random.choice([0.001, 0.1, 1.0])]
+        yield from start("Hasty", f"{name}-hasty-{number}", told)
+    for number in range(2):
+        yield from start("Transfer", f"{name}-transfer-{number}", [*random.sample(names, 2), 5])
+    for number in range(3):
+        yield from completed(f"{name}-hasty-{number}", True, random)
+    for number in range(2):
+        yield from completed(f"{name}-transfer-{number}", True, random)
+    yield from sum_of(name, names, 100, random)
+
+
+ENTITY_CLIENTS = {"ledger": ledger_client, "bank": bank_client, "locks": locks_client, "hasty": hasty_client}
