@@ -8,7 +8,7 @@ from typing import Protocol
 
 from perdure.host.loop import answer_of
 from perdure.host.messages import ClientCall
-from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused
+from perdure.model.operations import Done, Operation, OperationAnswer, RaiseEvent, RefusalCode, Refused
 from perdure.taskhub.client import HubClient
 
 Answer = Callable[[OperationAnswer], None]
@@ -23,8 +23,10 @@ class OtherHubs(Protocol):
 class HubAccess:
     """The hubs that a host can ask: its own, once it is open, and others of the same store."""
 
-    def __init__(self, own_name: str) -> None:
+    def __init__(self, own_name: str, lost_events_are_errors: bool = True) -> None:
+        """With `lost_events_are_errors` False, events for instances that cannot take them are dropped in silence."""
         self._own_name = own_name
+        self._lost_events_are_errors = lost_events_are_errors
         self._client: HubClient | None = None
         self._others: OtherHubs | None = None
         self._asking: set[asyncio.Task[None]] = set()
@@ -39,6 +41,8 @@ class HubAccess:
 
     def call(self, operation: Operation, task_hub: str, done: Answer) -> None:
         """As `ask`, with a callback."""
+        if not self._lost_events_are_errors and isinstance(operation, RaiseEvent):
+            done = _dropping(done)
         if self._client is None:
             done(Refused(RefusalCode.UNAVAILABLE, "The host is starting."))
         elif task_hub and task_hub.lower() != self._own_name.lower():
@@ -65,3 +69,13 @@ class HubAccess:
     def from_worker(self, call: ClientCall, reply: Answer) -> None:
         """A durable client in a worker asks."""
         self.call(call.operation, call.task_hub, reply)
+
+
+def _dropping(done: Answer) -> Answer:
+    """Answers that an event reached nobody become acceptance."""
+
+    def told(answer: OperationAnswer) -> None:
+        lost = isinstance(answer, Refused) and answer.code in (RefusalCode.NOT_FOUND, RefusalCode.GONE)
+        done(Done() if lost else answer)
+
+    return told

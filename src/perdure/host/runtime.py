@@ -70,7 +70,7 @@ class Host:
         self._draining: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._clock = LoopClock(self._loop)
-        self._access = HubAccess(config.hub_name)
+        self._access = HubAccess(config.hub_name, config.throw_on_raise_event)
         self._supervisor = Supervisor(
             supervisor_options(config, dict(os.environ), self._code),
             on_log=self._log.user,
