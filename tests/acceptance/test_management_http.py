@@ -23,7 +23,8 @@ _ids = count()
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    made = Host(APPS / "managed", tmp_path_factory.mktemp("management"))
+    folder = tmp_path_factory.mktemp("management")
+    made = Host(APPS / "managed", folder, settings={"Elsewhere": f"sqlite:///{folder}/elsewhere.db"})
     try:
         yield made.start()
     finally:
@@ -328,6 +329,18 @@ def test_purge_many(host: Host) -> None:
     dry = host.delete(f"{base}&includeRunning=true&dryRun=true")
     assert (dry.status_code, dry.json()) == (200, {"instancesDeleted": 1, "dryRun": True})
     assert host.delete(f"{base}&includeRunning=true&runtimeStatus=pending").json() == {"instancesDeleted": 1}
+
+
+def test_other_hubs_and_stores(host: Host) -> None:
+    for query in ("taskHub=Second", "connection=Elsewhere", "taskHub=Third&connection=elsewhere"):
+        assert host.get(f"{WEBHOOK}/instances?{query}").json() == []
+        assert host.get(f"{WEBHOOK}/instances/x?{query}").status_code == 404
+        assert host.post(f"{WEBHOOK}/orchestrators/anything/x?{query}").status_code == 202, "names are not checked"
+        status = host.get(f"{WEBHOOK}/instances/x?{query}")
+        assert (status.status_code, status.json()["runtimeStatus"]) == (202, "Pending")
+        assert host.delete(f"{WEBHOOK}/instances/x?{query}").status_code == 200
+    assert host.get(f"{WEBHOOK}/counts?connection=AzureWebJobsStorage").json()["total"] > 0
+    assert "should contain only alphanumeric" in error(host, 400, _get(host, "instances?taskHub=no-hub!"))
 
 
 # ---- entities, rest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from perdure.host.config import HostConfig
 from perdure.host.errors import StartError
 from perdure.host.hub_name import hub_name
 from perdure.host.loop import LoopClock, answer_of
-from perdure.host.store_url import StoreUrl
+from perdure.host.store_url import StoreUrl, parse_store_url
 from perdure.host.wakes import OpenWakes, open_wakes
 from perdure.model.operations import (
     CleanEntities,
@@ -158,6 +159,31 @@ def other_hubs(config: HostConfig) -> ClientHubs | None:
         existing_policy=policy(config), default_version=config.default_version, host_ttl=config.host_ttl
     )
     return ClientHubs(config.store, options, config.large_payload_bytes)
+
+
+class OtherStores:
+    """Stores that app settings of a host name, for requests with `connection=`."""
+
+    def __init__(self, config: HostConfig) -> None:
+        self._config = config
+        self._stores: dict[str, ClientHubs] = {}
+
+    def find(self, connection: str) -> Callable[[Operation, str], Awaitable[OperationAnswer]] | None:
+        """How to ask the store that a setting holds; None for the host's own, and for settings of other kinds."""
+        config, text = self._config, self._config.setting(connection)
+        try:
+            store = None if text is None else parse_store_url(text, connection, Path(config.script_root))
+        except StartError:
+            return None
+        if store is None or store.kind == "memory" or store == config.store:
+            return None
+        hubs = self._stores.setdefault(str(text), ClientHubs(store, large_payload_bytes=config.large_payload_bytes))
+        return lambda operation, name: hubs.ask(operation, name or config.hub_name)
+
+    async def close(self) -> None:
+        """Close all that were opened."""
+        for hubs in self._stores.values():
+            await hubs.close()
 
 
 def hub_names(store: StoreUrl) -> list[str] | None:

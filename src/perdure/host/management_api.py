@@ -69,7 +69,17 @@ _FINISHED = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.TERMINATED, Runtim
 class ManagementApi:
     """Answers the requests below the webhook path. Malformed input never gives a 500."""
 
-    def __init__(self, ask: Ask, *, task_hub: str, code: str, forwarded: bool = False) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        task_hub: str,
+        code: str,
+        forwarded: bool = False,
+        elsewhere: Callable[[str], Ask | None] = lambda connection: None,
+    ) -> None:
+        """`elsewhere` finds the way to the store that the setting `connection` holds."""
+        self._elsewhere = elsewhere
         self._ask = ask
         self._task_hub = task_hub
         self._code = code
@@ -81,6 +91,11 @@ class ManagementApi:
         segments = request.segments()[3:]
         parameters = Parameters(request.query())
         hub = parameters.text("taskHub") or ""
+        connection = parameters.text("connection")
+        ask = self._elsewhere(connection) if connection else None
+        if ask is not None:
+            there = ManagementApi(ask, task_hub=self._task_hub, code=self._code, forwarded=self._forwarded)
+            return await there(request)
         try:
             match [request.method, segments[0].lower() if segments else "", *segments[1:]]:
                 case ["GET", "instances", instance_id]:

@@ -40,7 +40,7 @@ _SECONDS: Json = {"type": "number", "minimum": 0}
 _TIME: Json = {"type": "string", "format": "date-time"}
 
 _HUB = _parameter("taskHub", _TEXT, "Another task hub of the store; the app's own without it.")
-_CONNECTION = _parameter("connection", _TEXT, "Taken and ignored.")
+_CONNECTION = _parameter("connection", _TEXT, "An app setting that holds the URL of a store; others are ignored.")
 _COMMON = [_HUB, _CONNECTION]
 _ID = _path("instanceId", "The instance.")
 _REASON = _parameter("reason", _TEXT, "Why, for the history.")

@@ -19,7 +19,7 @@ from perdure import portable
 from perdure.host.admin_api import AdminApi
 from perdure.host.app_loading import AppReload, LoadedApp, tell_notes
 from perdure.host.by_hand import by_hand
-from perdure.host.client_hubs import ClientHubs, other_hubs
+from perdure.host.client_hubs import ClientHubs, OtherStores, other_hubs
 from perdure.host.composition import OpenStore, hub_options, open_store, supervisor_options
 from perdure.host.config import HostConfig
 from perdure.host.console import Console
@@ -83,6 +83,7 @@ class Host:
         self._store: OpenStore | None = None
         self._hub: TaskHub | None = None
         self._other_hubs: ClientHubs | None = None
+        self._other_stores = OtherStores(config)
         self._retention: Retention | None = None
         self._server: HttpServer | None = None
         self._timers: Timers | None = None
@@ -143,7 +144,11 @@ class Host:
         loaded = LoadedApp(app, config)
         await self._open_hub(loaded)
         management = ManagementApi(
-            self._access.ask, task_hub=config.hub_name, code=self._code, forwarded=config.use_forwarded_host
+            self._access.ask,
+            task_hub=config.hub_name,
+            code=self._code,
+            forwarded=config.use_forwarded_host,
+            elsewhere=self._other_stores.find,
         )
         self._front.attach(AdminApi(self), management)
         await self._server.start(sockets)
@@ -329,6 +334,7 @@ class Host:
         await self._supervisor.stop(max(0.0, deadline - self._loop.time()))
         await _within(asyncio.ensure_future(_called(self._hub.stop)), _CLOSING)
         await self._server.stop(1.0)
+        await _within(asyncio.ensure_future(self._other_stores.close()), _CLOSING)
         if self._other_hubs is not None:
             await _within(asyncio.ensure_future(self._other_hubs.close()), _CLOSING)
         if self._wakes is not None:
