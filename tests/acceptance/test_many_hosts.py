@@ -215,3 +215,18 @@ def test_the_database_may_restart(new_host: Callable[..., Host], server: Postgre
             assert len(one.completed(f"c{number}", 30)) == 25
         # an outage shorter than the time to live costs no one anything
         assert "It registers again" not in one.log() + two.log()
+
+
+def test_probes_follow_the_store(new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path) -> None:
+    with server.database() as url:
+        (one,) = Cluster(new_host, url, tmp_path).start("one")
+        assert one.get("/runtime/health/live").status_code == 200
+        assert one.get("/runtime/health/ready").json() == {"status": "Healthy"}
+        server.stop()
+        answer = eventually(
+            lambda: ((got := one.get("/runtime/health/ready")).status_code == 503 and got) or None, TTL + 5, "a 503"
+        )
+        assert "The store has not taken anything" in answer.json()["reasons"][0]
+        assert one.get("/runtime/health/live").status_code == 200
+        server.start()
+        eventually(lambda: one.get("/runtime/health/ready").status_code == 200, 15, "readiness")

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from perdure.host.config import HostConfig
 from perdure.host.cors import Cors
 from perdure.host.exchange import BodyTooLarge, ClientGone, Handler, Request, Response
+from perdure.host.health import PREFIX as HEALTH_PATH
 from perdure.host.homepage import HOMEPAGE
 from perdure.host.links import WEBHOOK_PATH
 from perdure.host.logs import ERROR, HostLog
@@ -56,6 +57,7 @@ class Front:
         self._runner = runner
         self._management: Handler | None = None
         self._admin: Handler | None = None
+        self._health: Callable[[Request], Response] | None = None
         self._routes = RouteTable(config.route_prefix)
         self._ready = asyncio.Event()
         self._ready_wait = READY_WAIT
@@ -75,6 +77,10 @@ class Front:
         self._most_outstanding = config.max_outstanding_requests
         concurrent = config.max_concurrent_requests
         self._slots = asyncio.Semaphore(concurrent) if concurrent > 0 else None
+
+    def watch(self, health: Callable[[Request], Response]) -> None:
+        """Give probes to this, at any time."""
+        self._health = health
 
     def attach(self, admin: Handler, management: Handler) -> None:
         """Give requests below /admin and below the webhook path to these."""
@@ -126,6 +132,8 @@ class Front:
                 return preflight
         if path[:7].lower() == "/admin/":
             return _NOT_RUNNING if self._admin is None else await self._admin(request)
+        if self._health is not None and path[: len(HEALTH_PATH)].lower() == HEALTH_PATH:
+            return self._health(request)
         if not self._ready.is_set() and not await self._becomes_ready():
             return _NOT_RUNNING
         if path[:9].lower() == "/runtime/":

@@ -26,6 +26,7 @@ from perdure.host.console import Console
 from perdure.host.environments import other_environment
 from perdure.host.errors import StartError
 from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
+from perdure.host.health import HealthApi
 from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
@@ -78,6 +79,7 @@ class Host:
             on_executed=self._log.run,
         )
         self._front = Front(config, self._log, self._supervisor)
+        self._front.watch(HealthApi(self))
         console.on_pressure(self._log_pressure)
         self._workers: asyncio.Future[AppIndexed] | None = None
         self._store: OpenStore | None = None
@@ -307,6 +309,19 @@ class Host:
         # HTTP functions that wait for their turn are in no worker yet
         running = max(self._front.outstanding, self._supervisor.outstanding)
         return ("InProgress" if running else "Completed"), running
+
+    def unready(self) -> list[str]:
+        """Why the host cannot do its work now; empty when it can."""
+        reasons = []
+        if self._drained or self.state != "Running":
+            reasons.append(f"The host is {'drained' if self.state == 'Running' else self.state.lower()}.")
+        elif not self._supervisor.processes:
+            reasons.append("No worker process has loaded the app.")
+        if self._hub is None or not self._hub.token:
+            reasons.append("The host holds no token of the task hub.")
+        elif not self._hub.committer.is_current():
+            reasons.append("The store has not taken anything for so long that other hosts may take this one for dead.")
+        return reasons
 
     def resume(self) -> bool:
         """Taking work again after a drain is not possible: the host must be restarted."""
