@@ -190,6 +190,7 @@ def worker_settings(config: HostConfig, code: str) -> WorkerSettings:
             "session_idle": config.session_idle,
             "rollback_entities": rollback,
             "http_poll_milliseconds": config.http_poll_milliseconds,
+            "show_task_inputs": config.show_task_inputs,
         },
         dialect=config.dialect,
         durable_client=durable_client(config, code),

@@ -97,6 +97,7 @@ class HostConfig(Struct, frozen=True, kw_only=True):
     overridable_states: str
     rollback_on_exceptions: bool | None
     throw_on_raise_event: bool
+    show_task_inputs: bool
     http_poll_milliseconds: int
     use_forwarded_host: bool
     trace_replay_events: bool

@@ -76,6 +76,7 @@ class ManagementApi:
         task_hub: str,
         code: str,
         forwarded: bool = False,
+        show_task_inputs: bool = False,
         elsewhere: Callable[[str], Ask | None] = lambda connection: None,
     ) -> None:
         """`elsewhere` finds the way to the store that the setting `connection` holds."""
@@ -84,6 +85,7 @@ class ManagementApi:
         self._task_hub = task_hub
         self._code = code
         self._forwarded = forwarded
+        self._show_task_inputs = show_task_inputs
         self._entities = EntityApi(ask)
 
     async def __call__(self, request: Request) -> Response:
@@ -94,7 +96,13 @@ class ManagementApi:
         connection = parameters.text("connection")
         ask = self._elsewhere(connection) if connection else None
         if ask is not None:
-            there = ManagementApi(ask, task_hub=self._task_hub, code=self._code, forwarded=self._forwarded)
+            there = ManagementApi(
+                ask,
+                task_hub=self._task_hub,
+                code=self._code,
+                forwarded=self._forwarded,
+                show_task_inputs=self._show_task_inputs,
+            )
             return await there(request)
         try:
             match [request.method, segments[0].lower() if segments else "", *segments[1:]]:
@@ -147,6 +155,7 @@ class ManagementApi:
                 show_input=parameters.flag("showInput", True),
                 show_history=with_history,
                 show_history_output=parameters.flag("showHistoryOutput", False),
+                show_task_inputs=self._show_task_inputs,
             )
         )
         if not record.status.is_terminal:

@@ -150,6 +150,7 @@ class Host:
             task_hub=config.hub_name,
             code=self._code,
             forwarded=config.use_forwarded_host,
+            show_task_inputs=config.show_task_inputs,
             elsewhere=self._other_stores.find,
         )
         self._front.attach(AdminApi(self), management)

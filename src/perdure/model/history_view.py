@@ -42,10 +42,12 @@ def status_json(
     show_input: bool = True,
     show_history: bool = False,
     show_history_output: bool = False,
+    show_task_inputs: bool = False,
 ) -> dict[str, Any]:
     """The status payload of an instance: eight keys, and `historyEvents` when shown and the instance has begun.
 
-    `events` of one generation, oldest first.
+    `events` of one generation, oldest first. `show_task_inputs`: what activities and children were given, which the
+    published host does not keep by default (`storeInputsInOrchestrationHistory`).
     """
     status: dict[str, Any] = {
         "name": record.name,
@@ -58,24 +60,36 @@ def status_json(
         "lastUpdatedTime": whole_seconds(record.updated or record.created),
     }
     if show_history and events is not None and record.status is not RuntimeStatus.PENDING:
-        status["historyEvents"] = history_json(record, events, show_input=show_input, show_output=show_history_output)
+        status["historyEvents"] = history_json(
+            record,
+            events,
+            show_input=show_input,
+            show_output=show_history_output,
+            show_task_inputs=show_task_inputs,
+        )
     return status
 
 
 def history_json(
-    record: InstanceRecord, events: Iterable[h.HistoryEvent], *, show_input: bool, show_output: bool
+    record: InstanceRecord,
+    events: Iterable[h.HistoryEvent],
+    *,
+    show_input: bool,
+    show_output: bool,
+    show_task_inputs: bool = False,
 ) -> list[dict[str, Any]]:
     """History events as the HTTP API shows them: completions have absorbed what scheduled them."""
-    return _Shaping(record, show_input, show_output).run(events)
+    return _Shaping(record, show_input, show_output, show_task_inputs).run(events)
 
 
 class _Shaping:
     """One pass over the events of a generation; `time` is that of the turn under way."""
 
-    def __init__(self, record: InstanceRecord, show_input: bool, show_output: bool) -> None:
+    def __init__(self, record: InstanceRecord, show_input: bool, show_output: bool, show_task_inputs: bool) -> None:
         self.record = record
         self.show_input = show_input
         self.show_output = show_output
+        self.show_task_inputs = show_task_inputs
         self.time = 0
         self.shown: list[dict[str, Any] | None] = []
         #: task id -> position of its scheduling event in `shown`, that event's time and name, and its input
@@ -117,12 +131,14 @@ class _Shaping:
         return fields
 
     def task_scheduled(self, event: h.TaskScheduled) -> dict[str, Any]:
-        self.opened(event.event_id, event.timestamp, event.name, event.input)
-        return {"Name": event.name, **self.input(event.input)}
+        given = event.input if self.show_task_inputs else None
+        self.opened(event.event_id, event.timestamp, event.name, given)
+        return {"Name": event.name, **self.input(given)}
 
     def child_created(self, event: h.SubOrchestrationInstanceCreated) -> dict[str, Any]:
-        self.opened(event.event_id, event.timestamp, event.name, event.input)
-        return {"Name": event.name, "InstanceId": event.instance_id, **self.input(event.input)}
+        given = event.input if self.show_task_inputs else None
+        self.opened(event.event_id, event.timestamp, event.name, given)
+        return {"Name": event.name, "InstanceId": event.instance_id, **self.input(given)}
 
     def completed(self, event: h.TaskCompleted | h.SubOrchestrationInstanceCompleted) -> dict[str, Any]:
         fields = self.absorbed(event.task_scheduled_id)

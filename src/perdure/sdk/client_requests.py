@@ -17,6 +17,7 @@ import msgspec
 from perdure.model import operations as ops
 from perdure.model.history_view import status_json
 from perdure.model.instance import STATUS_BY_LABEL, InstanceFilter, InstanceKind, RuntimeStatus
+from perdure.sdk.client_transport import client_options
 from perdure.sdk.management_urls import RpcManagementOptions, instance_url, query_text, start_url
 from perdure.sdk.serialization import dumps, stored_input
 from perdure.sdk.statuses import DurableOrchestrationStatus, EntityStateResponse, PurgeHistoryResult
@@ -104,7 +105,12 @@ def _refusal(answer: ops.Refused) -> Response:
 
 def _status_body(record: Any, view: View, history: Any = None) -> dict[str, Any]:
     shown = status_json(
-        record, history, show_input=view.input, show_history=view.history, show_history_output=view.history_output
+        record,
+        history,
+        show_input=view.input,
+        show_history=view.history,
+        show_history_output=view.history_output,
+        show_task_inputs=client_options().show_task_inputs,
     )
     body: dict[str, Any] = json.loads(msgspec.json.encode(shown))
     return body

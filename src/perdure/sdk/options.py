@@ -11,6 +11,7 @@ class SdkOptions(Struct, frozen=True):
     `dialect` 1 or 2: whose answers one-argument functions get. `session_idle` in seconds, `http_poll_milliseconds`
     the pause between polls of a durable HTTP call whose answer names none, `custom_status_limit` in bytes of UTF-16.
     `max_sessions` 0 replays on every turn. `rollback_entities` None: decided by dialect and kind of entity.
+    `show_task_inputs`: histories show what activities and children were given.
     """
 
     dialect: int = 1
@@ -23,3 +24,4 @@ class SdkOptions(Struct, frozen=True):
     rollback_entities: bool | None = None
     custom_status_limit: int = 16384
     http_poll_milliseconds: int = 30000
+    show_task_inputs: bool = False

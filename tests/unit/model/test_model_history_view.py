@@ -25,8 +25,12 @@ def record(**fields: Any) -> InstanceRecord:
     return InstanceRecord(**{**values, **fields})
 
 
-def shown(*events: h.HistoryEvent, show_input: bool = True, show_output: bool = True) -> list[dict[str, Any]]:
-    view = history_json(record(), events, show_input=show_input, show_output=show_output)
+def shown(
+    *events: h.HistoryEvent, show_input: bool = True, show_output: bool = True, show_task_inputs: bool = True
+) -> list[dict[str, Any]]:
+    view = history_json(
+        record(), events, show_input=show_input, show_output=show_output, show_task_inputs=show_task_inputs
+    )
     decoded: list[dict[str, Any]] = json.loads(msgspec.json.encode(view))
     return decoded
 
@@ -101,6 +105,24 @@ def test_completions_absorb_what_scheduled_them() -> None:
             },
         },
     ]  # fmt: skip
+
+
+def test_what_tasks_were_given_is_null_unless_the_app_stores_it() -> None:
+    events = (
+        h.ExecutionStarted("Orch", "1"),
+        h.TaskScheduled(0, "A", "2"),
+        h.SubOrchestrationInstanceCreated(1, "Child", "c", "3"),
+        h.TaskScheduled(2, "B", "4"),
+        h.TaskCompleted(0, "5"),
+    )
+    inputs = {event.get("FunctionName") or event["Name"]: event["Input"] for event in shown(*events)}
+    assert inputs == {"Orch": "1", "A": "2", "Child": "3", "B": "4"}
+    inputs = {
+        event.get("FunctionName") or event["Name"]: event["Input"] for event in shown(*events, show_task_inputs=False)
+    }
+    assert inputs == {"Orch": "1", "A": None, "Child": None, "B": None}
+    status = status_json(record(), events, show_history=True)
+    assert [event["Input"] for event in status["historyEvents"]] == ["1", None, None, None]
 
 
 def test_inputs_and_outputs_only_when_shown() -> None:
