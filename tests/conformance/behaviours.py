@@ -599,7 +599,7 @@ def page() -> str:
         "where that loses, hangs or crashes, the answer here; *missing*: not here. Where 1.x merely gives another value",
         "than one would like, its value is the default, and the setting named gives the other one. Every row has a test;",
         "on top of them, generated orchestrators are compared turn by turn with the published executor. Names and",
-        "signatures are in [compatibility-api.md](compatibility-api.md).",
+        "signatures are in [compatibility-api.md](compatibility-api.md), what differs over HTTP in [http.md](http.md).",
         "",
         "This page is written by `python -m tests.conformance.behaviours`.",
     ]

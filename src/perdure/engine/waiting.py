@@ -32,13 +32,14 @@ _CONTROL = (h.ExecutionSuspended, h.ExecutionResumed, h.ExecutionTerminated, h.E
 class Place(Struct, frozen=True):
     """Where the code stands, learned by replaying it: `file:line in function`, what it waits for there, the names of
     the external events among that, the names of events that came and that nobody has taken yet, and since when it waits
-    for the events (microseconds)."""
+    for the events (microseconds), and how often calls with retries are tried at most, by name."""
 
     location: str = ""
     waits_for: str = ""
     events: tuple[str, ...] = ()
     unclaimed: tuple[str, ...] = ()
     since: int = 0
+    attempts: dict[str, int] = {}
 
 
 class _Open(Struct):
@@ -198,7 +199,7 @@ def _waits(
         task for task in _open(history) if not isinstance(task.event, h.TimerCreated) or task.event.event_id in timers
     ]
     catalog = _catalog(hosts)
-    told = [_task(task, catalog, now) for task in open_tasks[:_NAMED]]
+    told = [_task(task, catalog, now, place.attempts if place is not None else {}) for task in open_tasks[:_NAMED]]
     if len(open_tasks) > _NAMED:
         told.append(f"{_count(len(open_tasks) - _NAMED, 'more task')} are open.")
     if place is not None and place.events:
@@ -228,11 +229,11 @@ def _other_events(
     return told
 
 
-def _task(task: _Open, catalog: Catalog, now: int) -> str:
+def _task(task: _Open, catalog: Catalog, now: int, most: dict[str, int]) -> str:
     event, since = task.event, _when(task.since, now)
     match event:
         case h.TaskScheduled():
-            attempt = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            attempt = f" (attempt {event.attempt}{_of(most, event.name)})" if event.attempt > 1 else ""
             name = "An HTTP call" if event.name == BUILT_IN_HTTP else f"Activity '{event.name}'{attempt}"
             text = f"{name} was scheduled {since} and has not reported a result."
             unknown = catalog.unknown("activity", event.name) if catalog.names("activity") else None
@@ -245,15 +246,18 @@ def _task(task: _Open, catalog: Catalog, now: int) -> str:
                 return f"A timer fires {due}."
             failed = task.retries
             noun = "Activity" if isinstance(failed, h.TaskScheduled) else "Child"
-            return (
-                f"{noun} '{failed.name}' failed on attempt {failed.attempt}; attempt {failed.attempt + 1} comes {due}."
-            )
+            coming = f"attempt {failed.attempt + 1}{_of(most, failed.name)} comes {due}"
+            return f"{noun} '{failed.name}' failed on attempt {failed.attempt}; {coming}."
         case h.EntityOperationCalled():
             return f"It waits for the answer of entity '{event.entity}' to '{event.operation}', called {since}."
         case h.EntityLocksRequested():
             return f"It waits for the locks of {_names(event.entities, ' and ')}, asked for {since}."
         case _:
             return ""
+
+
+def _of(most: dict[str, int], name: str) -> str:
+    return f" of {most[name]}" if name in most else ""
 
 
 def _open(history: Sequence[h.HistoryEvent]) -> list[_Open]:

@@ -12,6 +12,7 @@ from perdure.sdk.execution import Execution
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.orchestrator_code import OrchestratorCode, Prepared
 from perdure.sdk.replay import replay
+from perdure.sdk.retriable import RetryAbleTask
 from perdure.sdk.session import Session
 from perdure.sdk.tasks import RUNNING, CompoundTask, EventTask, TaskBase
 
@@ -19,7 +20,7 @@ from perdure.sdk.tasks import RUNNING, CompoundTask, EventTask, TaskBase
 class Standing(Struct, frozen=True):
     """`location` is `file:line in function`, `waits_for` the task there as the call that made it, `events` the names
     of external events among that and `since` (microseconds) when the wait for them began, `unclaimed` the names of
-    events that came and that no wait has taken.
+    events that came and that no wait has taken, `attempts` how often the calls with retries are tried at most.
     `mismatch` is the report when the code no longer does what the history says."""
 
     location: str = ""
@@ -28,6 +29,7 @@ class Standing(Struct, frozen=True):
     unclaimed: tuple[str, ...] = ()
     mismatch: str = ""
     since: int = 0
+    attempts: dict[str, int] = {}
 
 
 class _Timed(Execution):
@@ -53,22 +55,28 @@ def stand(code: OrchestratorCode, options: SdkOptions, request: TurnRequest) -> 
         if mismatch is not None:
             return Standing(mismatch=mismatch)
         waits_for = session.waits_for
-        events = list(_events(waits_for))
+        events = [task for task in _running(waits_for) if isinstance(task, EventTask)]
+        retried = [task for task in _running(waits_for) if isinstance(task, RetryAbleTask)]
         return Standing(
             session.location(),
             waits_for.describe() if waits_for is not None else "",
             tuple(event.name for event in events),
             tuple(event.name for event in execution.unconsumed_events(())),
             since=min((execution.began.get(id(event), 0) for event in events), default=0),
+            attempts={
+                str(getattr(task._attempt, "name", "")): task.retry_options.max_number_of_attempts for task in retried
+            },
         )
     finally:
         session.close()
 
 
-def _events(task: TaskBase[Any] | None) -> Iterator[EventTask[Any]]:
-    if isinstance(task, EventTask) and task.state is RUNNING:
-        yield task
-    elif isinstance(task, CompoundTask):
+def _running(task: TaskBase[Any] | None) -> Iterator[TaskBase[Any]]:
+    """The tasks without a result below one that is waited for."""
+    if task is None or task.state is not RUNNING:
+        return
+    yield task
+    if isinstance(task, CompoundTask):
         children: Sequence[TaskBase[Any]] = task.children
         for child in children:
-            yield from _events(child)
+            yield from _running(child)

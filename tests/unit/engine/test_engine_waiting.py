@@ -88,6 +88,14 @@ def test_open_tasks(events: list[h.HistoryEvent], inbox: list[WaitingMessage], t
     assert text.endswith("Host 7 at 127.0.0.1:7071 owns it.")
 
 
+def test_attempts_of_a_retried_call() -> None:
+    due = NOW + 41 * S
+    events = turn(h.TaskScheduled(0, "Pay"), *turn(h.TaskFailed(0, "no"), h.TimerCreated(1, due)))
+    inbox = [WaitingMessage(h.TimerFired(1, due), due)]
+    text = explain(record(), [*FIRST, *events], inbox, [HOST], NOW, Place(attempts={"Pay": 5}))
+    assert "Activity 'Pay' failed on attempt 1; attempt 2 of 5 comes 2026-01-01 00:00:41 UTC (in 41 s)." in text
+
+
 def test_the_place_in_the_code() -> None:
     place = Place("app.py:12 in order", "context.wait_for_external_event('go')", ("go",), ("other",), NOW - 300 * S)
     text = explain(record(), FIRST, [], [HOST], NOW, place)

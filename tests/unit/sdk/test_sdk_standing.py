@@ -7,10 +7,19 @@ from typing import Any
 
 from perdure.model.codec import encode_history
 from perdure.model.execution import TurnRequest
-from perdure.model.history import EventRaised, ExecutionStarted, OrchestratorStarted, TaskCompleted, TaskScheduled
+from perdure.model.history import (
+    EventRaised,
+    ExecutionStarted,
+    OrchestratorStarted,
+    TaskCompleted,
+    TaskFailed,
+    TaskScheduled,
+    TimerCreated,
+)
 from perdure.sdk.app import OrchestratorCode
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.standing import Standing, stand
+from perdure.sdk.types import RetryOptions
 
 
 def order(context: Any) -> Generator[Any, Any, Any]:
@@ -49,3 +58,16 @@ def test_code_that_has_changed() -> None:
         yield context.call_activity("ship", 1)
 
     assert "ship" in standing(FIRST, code=other).mismatch
+
+
+def test_a_retried_call() -> None:
+    def retries(context: Any) -> Generator[Any, Any, Any]:
+        yield context.call_activity_with_retry("pay", RetryOptions(60_000, 5), 1)
+
+    fire_at = 160_000_000
+    turns = [
+        [OrchestratorStarted(100_000_000), ExecutionStarted("order"), TaskScheduled(0, "pay", "1")],
+        [OrchestratorStarted(100_000_000), TaskFailed(0, "no"), TimerCreated(1, fire_at)],
+    ]
+    found = standing(*turns, code=retries)
+    assert (found.mismatch, found.attempts) == ("", {"pay": 5})

@@ -20,4 +20,6 @@ def place_of(config: HostConfig | None, found: Inspected) -> Place | None:
     standing = find_standing(config, record, found.history)
     if standing is None or standing.mismatch:
         return None
-    return Place(standing.location, standing.waits_for, standing.events, standing.unclaimed, standing.since)
+    return Place(
+        standing.location, standing.waits_for, standing.events, standing.unclaimed, standing.since, standing.attempts
+    )
