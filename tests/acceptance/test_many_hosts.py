@@ -222,6 +222,8 @@ def test_probes_follow_the_store(new_host: Callable[..., Host], server: Postgres
         (one,) = Cluster(new_host, url, tmp_path).start("one")
         assert one.get("/runtime/health/live").status_code == 200
         assert one.get("/runtime/health/ready").json() == {"status": "Healthy"}
+        signals = one.get("/runtime/scale").json()
+        assert (signals["hosts"], signals["recommendedHosts"], signals["instances"]) == (1, 1, 0)
         server.stop()
         answer = eventually(
             lambda: ((got := one.get("/runtime/health/ready")).status_code == 503 and got) or None, TTL + 5, "a 503"

@@ -164,6 +164,7 @@ def test_no_statement_walks_a_table(site: PostgresSite) -> None:
             order, key = next(iter(listing.orders(filter).items()))
             seen[name] = await watched.call("page", *listing.arguments(hub, filter, listing.Position(order, key), 10))
         seen["few"] = await watched.call("few_of_status", hub, [0], 10)
+        seen["backlog"] = await watched.call("backlog", hub, 100)
         seen["wake"] = await watched.call("wake", token, hub, [0], every, "channel")
         await watched.connection.close()
         return seen

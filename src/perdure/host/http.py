@@ -17,6 +17,7 @@ from perdure.host.links import WEBHOOK_PATH
 from perdure.host.logs import ERROR, HostLog
 from perdure.host.messages import HttpAnswer, InvocationFailed
 from perdure.host.routing import RouteTable
+from perdure.host.scale_signals import PATH as SCALE_PATH
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Any]]
@@ -58,6 +59,7 @@ class Front:
         self._management: Handler | None = None
         self._admin: Handler | None = None
         self._health: Callable[[Request], Response] | None = None
+        self._scale: Handler | None = None
         self._routes = RouteTable(config.route_prefix)
         self._ready = asyncio.Event()
         self._ready_wait = READY_WAIT
@@ -81,6 +83,10 @@ class Front:
     def watch(self, health: Callable[[Request], Response]) -> None:
         """Give probes to this, at any time."""
         self._health = health
+
+    def signal(self, scale: Handler) -> None:
+        """Give questions of autoscalers to this."""
+        self._scale = scale
 
     def attach(self, admin: Handler, management: Handler) -> None:
         """Give requests below /admin and below the webhook path to these."""
@@ -134,6 +140,8 @@ class Front:
             return _NOT_RUNNING if self._admin is None else await self._admin(request)
         if self._health is not None and path[: len(HEALTH_PATH)].lower() == HEALTH_PATH:
             return self._health(request)
+        if self._scale is not None and path.lower() == SCALE_PATH:
+            return await self._scale(request)
         if not self._ready.is_set() and not await self._becomes_ready():
             return _NOT_RUNNING
         if path[:9].lower() == "/runtime/":

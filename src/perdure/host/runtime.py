@@ -32,11 +32,12 @@ from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
 from perdure.host.log_file import LogFile, log_path
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
-from perdure.host.loop import LoopClock
+from perdure.host.loop import LoopClock, answer_of
 from perdure.host.management_api import ManagementApi
 from perdure.host.messages import AppIndexed, IndexedFunction
 from perdure.host.retention import retention_rules
 from perdure.host.routing import RouteTable
+from perdure.host.scale_signals import ScaleSignals
 from perdure.host.server import HttpServer, open_sockets
 from perdure.host.supervisor import Supervisor, WorkerStartError
 from perdure.host.timers import Timers
@@ -152,6 +153,13 @@ class Host:
             forwarded=config.use_forwarded_host,
             show_task_inputs=config.show_task_inputs,
             elsewhere=self._other_stores.find,
+        )
+        self._front.signal(
+            ScaleSignals(
+                self._backlog if config.store.kind == "postgres" else None,
+                config.max_concurrent_activities,
+                config.max_concurrent_orchestrators,
+            )
         )
         self._front.attach(AdminApi(self), management)
         await self._server.start(sockets)
@@ -310,6 +318,11 @@ class Host:
         # HTTP functions that wait for their turn are in no worker yet
         running = max(self._front.outstanding, self._supervisor.outstanding)
         return ("InProgress" if running else "Completed"), running
+
+    async def _backlog(self) -> Any:
+        assert self._store is not None
+        store: Any = self._store.provider
+        return await answer_of(store.backlog)
 
     def unready(self) -> list[str]:
         """Why the host cannot do its work now; empty when it can."""

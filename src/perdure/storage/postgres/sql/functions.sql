@@ -579,6 +579,29 @@ BEGIN
         SELECT 1 FROM instance i WHERE i.hub = p_hub AND i.status = ANY (p_statuses) LIMIT p_limit) f);
 END $body$;
 
+-- What waits in the hub, each counted up to a limit: activities that nobody has claimed, activities that somebody has,
+-- instances with something to do; when the oldest unclaimed activity was asked for (0: none), and the living hosts.
+CREATE FUNCTION backlog@(p_hub integer, p_most integer, OUT waiting integer, OUT running integer, OUT instances integer,
+    OUT oldest bigint, OUT hosts integer) LANGUAGE plpgsql @plan@ AS $body$
+BEGIN
+    SELECT (SELECT count(*) FROM (SELECT 1 FROM work w WHERE w.hub = p_hub AND w.owner = 0 LIMIT p_most) f),
+        (SELECT count(*) FROM (SELECT 1 FROM work w WHERE w.hub = p_hub AND w.owner > 0 LIMIT p_most) f),
+        (SELECT count(*) FROM (SELECT 1 FROM instance i WHERE i.hub = p_hub AND i.parked IS NULL
+            AND i.status IN (0, 2, 6) AND (i."cursor" > 0 OR (i.first_turn = 0 AND i.kind = 0)) LIMIT p_most) f),
+        coalesce((SELECT w.scheduled FROM work w WHERE w.hub = p_hub AND w.owner = 0 ORDER BY w.seq LIMIT 1), 0),
+        (SELECT count(*) FROM host h WHERE h.hub = p_hub AND NOT h.dead AND NOT h.leaving AND h.names <> '{}')
+    INTO waiting, running, instances, oldest, hosts;
+    WITH RECURSIVE numbers AS (
+        SELECT (SELECT w.n FROM inbox w WHERE w.hub = p_hub AND w.due = 0 AND NOT w.held ORDER BY w.n LIMIT 1) AS n,
+            1 AS position
+        UNION ALL
+        SELECT (SELECT w.n FROM inbox w WHERE w.hub = p_hub AND w.due = 0 AND NOT w.held AND w.n > o.n
+            ORDER BY w.n LIMIT 1), o.position + 1
+        FROM numbers o WHERE o.n IS NOT NULL AND o.position < p_most
+    )
+    SELECT least(p_most, instances + count(n)::integer) INTO instances FROM numbers;
+END $body$;
+
 -- Tell who owns these instances now, these hosts (0: all), and for instances that nobody owns all hosts, that something
 -- waits; not durable, and not the asker. Who cannot listen finds its counter raised. Clients, which have no functions,
 -- are told nothing.
