@@ -363,6 +363,21 @@ def test_entities(host: Host) -> None:
     assert (bad.status_code, bad.json()["Message"].startswith("Could not parse JSON content: ")) == (400, True)
 
 
+@pytest.mark.parametrize(
+    ("operation", "text"),
+    [
+        ([2, {}, 5000], "top is 5000. Expected 1 to 1000."),
+        ([0, "echo", None, "{"], "input is no JSON text: '{'."),
+        ([0, "echo", None, None, None, None, 2**60], "start_at is 1152921504606846976. Expected microseconds"),
+        ([2, {"statuses": [2**64]}], "A number is beyond 64 bits."),
+        ([99], "The body is not an operation of this version: Invalid value 99"),
+        ({}, "The body is not an operation of this version"),
+    ],
+)
+def test_operations_that_no_hub_could_work_with(host: Host, operation: Any, text: str) -> None:
+    assert text in error(host, 400, post(host, "operations", json=operation))
+
+
 def test_make_primary(host: Host) -> None:
     assert "not using the AppLease feature" in error(host, 500, post(host, "makeprimary"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,7 @@ from perdure.host.exchange import JSON_TYPE, Request, Response
 from perdure.model.operations import ListInstances, Operation, OperationAnswer
 
 LARGEST_PAGE = 1000
-_LARGEST_NUMBER = 2**53
+_LARGEST_TIME = 2**53
 
 _decoder: msgspec.json.Decoder[Operation] = msgspec.json.Decoder(Operation)
 
@@ -34,13 +35,32 @@ def _problem(operation: Operation) -> str | None:
     """What no hub could work with."""
     if isinstance(operation, ListInstances) and not 1 <= operation.top <= LARGEST_PAGE:
         return f"top is {operation.top}. Expected 1 to {LARGEST_PAGE}."
-    for name in ("start_at", "due"):
-        value = getattr(operation, name, 0)
-        if not -_LARGEST_NUMBER < value < _LARGEST_NUMBER:
-            return f"{name} is {value}. Expected microseconds since 1970."
+    text = getattr(operation, "input", None)
+    if text is not None and not _is_json(text):
+        return f"input is no JSON text: {text[:100]!r}."
+    times = [(name, getattr(operation, name, 0)) for name in ("start_at", "due")]
     chosen = getattr(operation, "filter", None)
-    for name in ("created_from", "created_to"):
-        value = getattr(chosen, name, None) or 0
-        if not -_LARGEST_NUMBER < value < _LARGEST_NUMBER:
+    times += [(name, getattr(chosen, name, None) or 0) for name in ("created_from", "created_to")]
+    for name, value in times:
+        if not -_LARGEST_TIME < value < _LARGEST_TIME:
             return f"{name} is {value}. Expected microseconds since 1970."
+    if not _is_storable(msgspec.to_builtins(operation)):
+        return "A number is beyond 64 bits."
     return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether all whole numbers in a value fit the integers of stores."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    if isinstance(value, dict):
+        return all(map(_is_storable, value.values()))
+    return all(map(_is_storable, value)) if isinstance(value, (list, tuple)) else True
