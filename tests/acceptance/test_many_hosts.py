@@ -232,3 +232,20 @@ def test_probes_follow_the_store(new_host: Callable[..., Host], server: Postgres
         assert one.get("/runtime/health/live").status_code == 200
         server.start()
         eventually(lambda: one.get("/runtime/health/ready").status_code == 200, 15, "readiness")
+
+
+def test_an_outage_longer_than_the_ttl_makes_nothing_run_twice(
+    new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path
+) -> None:
+    with server.database() as url:
+        cluster = Cluster(new_host, url, tmp_path)
+        one, two = cluster.start("one", "two")
+        one.begin_webhook("fan", {"width": 8, "seconds": 2.0}, "f")
+        time.sleep(1.0)
+        server.stop()
+        time.sleep(TTL + 2.0)
+        server.start()
+        assert len(two.completed("f", 30)) == 8
+        keys = [key for key, *_ in cluster.runs()]
+        assert sorted(keys) == sorted(set(keys)), "an activity ran twice"
+        assert "It registers again" not in one.log() + two.log()
