@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -37,8 +37,8 @@ def declared(app: typer.Typer, name: str) -> Callable[[Callable[..., int | None]
     """Add a function `(target, *, flags) -> exit code` to `app` as a command."""
 
     def declare(function: Callable[..., int | None]) -> Callable[..., int | None]:
-        hints = get_type_hints(function, include_extras=True)
-        own = [p.replace(annotation=hints[p.name]) for p in list(inspect.signature(function).parameters.values())[1:]]
+        # not get_type_hints: on Python 3.10 it hides what stands in Annotated where the default is None
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
 
         def command(**values: Any) -> None:
             where = Where(**{field: values.pop(field) for field in _COMMON})
