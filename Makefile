@@ -45,9 +45,11 @@ quick: $(VENV)/ready
 acceptance: $(VENV)/ready
 	$(PY) -m pytest tests/acceptance -n 2 --dist worksteal
 
-# The unit tests under every other interpreter that is on this machine.
+# Under every other interpreter that is on this machine: the rules, the SDK, the stores, and real workers.
+# `make pythons PYTHON_TESTS=tests/unit` runs all unit tests there.
+PYTHON_TESTS ?= $(addprefix tests/unit/,model engine sdk taskhub storage host/test_worker_process.py)
 pythons: $(VENV)/ready
-	$(PY) tools/pythons.py tests/unit
+	$(PY) tools/pythons.py $(PYTHON_TESTS)
 
 # Hosts whose dependencies are the oldest that pyproject.toml allows.
 lowest: $(VENV)/ready
