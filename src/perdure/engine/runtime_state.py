@@ -92,7 +92,8 @@ def is_stale(event_generation: int, generation: int) -> bool:
 
 def runs_code(state: RuntimeState) -> bool:
     """Whether user code may run for this instance now."""
-    return state.parked is None and state.status in (RuntimeStatus.RUNNING, RuntimeStatus.PENDING)
+    status = state.status
+    return state.parked is None and (status is RuntimeStatus.RUNNING or status is RuntimeStatus.PENDING)
 
 
 def wants_turn(state: RuntimeState, waiting: Iterable[HistoryEvent]) -> bool:
