@@ -70,8 +70,12 @@ class Registry:
         return list(self._warm.values())
 
     def has_room(self) -> bool:
-        """Whether this host should own more instances; if not, new ones are left to who has room."""
-        return len(self._warm) < self._options.max_warm
+        """Whether this host should own more instances; if not, new ones are left to who has room. Instances that only
+        sleep make room."""
+        if len(self._warm) < self._options.max_warm:
+            return True
+        oldest = next(iter(self._warm.values()), None)
+        return oldest is None or _sleeps(oldest)
 
     def touch(self, instance: Instance) -> None:
         """The instance is in use now."""
@@ -408,7 +412,7 @@ class Registry:
             return
         victims = []
         for instance in islice(self._warm.values(), count + _LOOK_AT):
-            if instance.phase is Phase.IDLE and not instance.inbox and not instance.backlog:
+            if _sleeps(instance):
                 victims.append(instance)
                 if len(victims) >= count:
                     break
@@ -421,7 +425,7 @@ class Registry:
         for instance in list(self._warm.values()):
             if instance.used > limit:
                 break
-            if instance.phase is Phase.IDLE and not instance.inbox and not instance.backlog:
+            if _sleeps(instance):
                 self.forget(instance)
 
     def forget(self, instance: Instance) -> None:
@@ -437,3 +441,8 @@ class Registry:
 
 def _nothing() -> None:
     """Nobody waits for this."""
+
+
+def _sleeps(instance: Instance) -> bool:
+    """Whether an instance may leave memory: nothing waits for it here, and nothing of it is under way."""
+    return instance.phase is Phase.IDLE and not instance.inbox and not instance.backlog

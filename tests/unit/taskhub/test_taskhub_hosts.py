@@ -167,3 +167,13 @@ def test_an_instance_of_a_dead_host_hears_an_event_at_once():
     assert second.call(RaiseEvent("w1", "go", "5")) == Done()
     second.time.advance(0.01)
     assert second.status("w1") == "Completed"
+
+
+def test_sleepers_make_room_for_new_instances():
+    bench = Bench({"Chain": chain, "Waiting": waiting}, max_warm=10, scan_interval=1000.0)
+    for i in range(40):
+        bench.call(StartInstance("Waiting", f"w{i}"))
+    bench.time.advance(1)
+    bench.call(StartInstance("Chain", "c1"))
+    bench.time.advance(0.01)
+    assert bench.status("c1") == "Completed" and len(bench.hub.registry) <= 10
