@@ -23,6 +23,7 @@ from perdure.host.client_hubs import ClientHubs, OtherStores, other_hubs
 from perdure.host.composition import OpenStore, hub_options, open_store, supervisor_options
 from perdure.host.config import HostConfig
 from perdure.host.console import Console
+from perdure.host.cycles import look_rarely
 from perdure.host.environments import other_environment
 from perdure.host.errors import StartError
 from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
@@ -450,6 +451,7 @@ def _run_on_loop(work: Callable[[], Any]) -> int:
         code: int = await work()
         return code
 
+    look_rarely()
     try:
         import uvloop
     except ImportError:

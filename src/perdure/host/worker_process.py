@@ -33,6 +33,7 @@ from perdure.host.app_functions import (
 )
 from perdure.host.asgi import Lifespan
 from perdure.host.begun import BegunSlots, invocation_number
+from perdure.host.cycles import look_rarely
 from perdure.host.dialect import decide_dialect
 from perdure.host.indexing import LoadedApp, fingerprint, load_app, prepare_paths
 from perdure.host.invoke import now
@@ -380,6 +381,7 @@ def _end_after(seconds: float) -> None:
 
 def main() -> None:
     """Run a worker on the channel that the last command line argument names."""
+    look_rarely()
     # the folder this process was started in is no place to import from; the app's folder takes its place later
     worker = Worker(WorkerChannel(portable.open_channel(sys.argv[-1])))
     from perdure import azure_names
