@@ -192,8 +192,8 @@ _DURABLE = (
         "maxConcurrentEntityFunctions",
         whole(1),
         None,
-        _NO,
-        "not built yet: entities count as orchestrators",
+        _YES,
+        "entity batches at one moment; when not written, they count as orchestrators",
         "max_concurrent_entities",
     ),
     Setting(
