@@ -97,6 +97,8 @@ def task_as_input(task: TaskBase[Any], call: str) -> OrchestratorMistake:
 
 def explain(error: BaseException, *, is_coroutine: bool) -> str:
     """What to add to the text of an error that orchestrator code raised; empty when it speaks for itself."""
+    if isinstance(error, OrchestratorMistake):
+        return ""
     if not isinstance(error, Exception):
         where = raising_place(error)
         return (
