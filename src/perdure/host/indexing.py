@@ -151,6 +151,11 @@ def load_register(app: LoadedApp, register: Any, root: str = "", script: str = "
         return
     finally:
         logging.disable(disabled)
+    if not functions:
+        app.warnings.append(
+            f"No job functions found: the function app of {script or 'this module'} has none. Decorate functions "
+            "with it, or register the blueprints that hold them."
+        )
     app.lifespan = lifespan_of(register)
     for function in functions:
         bindings = [json.loads(text) for text in function.get_raw_bindings()]

@@ -239,6 +239,16 @@ def test_nothing_to_load(tmp_path: Path) -> None:
     ]
 
 
+def test_a_function_app_without_functions_says_so(tmp_path: Path) -> None:
+    write(tmp_path, {"function_app.py": BLUEPRINT + "app = df.DFApp()\n"})
+    got = load(tmp_path)
+    assert (got["functions"], got["errors"]) == ({}, [])
+    assert got["warnings"] == [
+        "No job functions found: the function app of function_app.py has none. Decorate functions with it, or register "
+        "the blueprints that hold them."
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
