@@ -118,9 +118,14 @@ class LogCapture:
         if self._credit > 0:
             self._granted.set()
 
+    @property
+    def is_replay(self) -> bool:
+        """Whether what is said now was said before, by the run that is replayed."""
+        return replaying() and not self.show_replay
+
     def say(self, text: str, level: int, category: str = "", invocation: Invocation | None = None) -> None:
         """Send one line. Waits while the host cannot take more."""
-        if replaying() and not self.show_replay:
+        if self.is_replay:
             return
         if invocation is None:
             invocation = current_invocation(self._by_id)
@@ -180,8 +185,15 @@ class _Handler(logging.Handler):
         self._capture.say(text, record.levelno, record.name)
 
 
+class _Begun(threading.local):
+    """What was written without a line end yet, per thread and invocation: coroutines share a thread."""
+
+    def __init__(self) -> None:
+        self.texts: dict[Invocation, str] = {}
+
+
 class _LineStream(io.TextIOBase):
-    """`sys.stdout` or `sys.stderr` of user code: whole lines become log lines, each thread has its own beginning."""
+    """`sys.stdout` or `sys.stderr` of user code: whole lines become log lines."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -191,29 +203,27 @@ class _LineStream(io.TextIOBase):
     def __init__(self, capture: LogCapture, number: int) -> None:
         self._capture = capture
         self._number = number
-        self._begun = threading.local()
+        self._begun = _Begun()
         self.name = "<stdout>" if number == 1 else "<stderr>"
         self.buffer = _ByteStream(self)
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        begun = getattr(self._begun, "text", "") + text
-        if "\n" in text:
-            *lines, begun = begun.split("\n")
-            self._begun.text = ""
-            for line in lines:
-                self._say(line)
+        if self._capture.is_replay:
+            return len(text)
+        *lines, begun = (self._begun.texts.pop(CURRENT.get(), "") + text).split("\n")
         if len(begun) > _LONGEST_LINE:
-            self._say(begun)
-            begun = ""
-        self._begun.text = begun
+            lines, begun = [*lines, begun], ""
+        if begun:
+            self._begun.texts[CURRENT.get()] = begun
+        for line in lines:
+            self._say(line)
         return len(text)
 
     def end_line(self) -> None:
-        begun = getattr(self._begun, "text", "")
+        begun = self._begun.texts.pop(CURRENT.get(), "")
         if begun:
-            self._begun.text = ""
             self._say(begun)
 
     def _say(self, line: str) -> None:

@@ -125,7 +125,13 @@ class Worker:
         self._pool = Pool(threads, self._run_plain, 1, "ThreadPoolExecutor-0")
         self._http_pool = Pool(_HTTP_CALL_THREADS, self._run_plain, threads + 1, "perdure-http")
         self._turns = TurnThread(
-            self.channel, self._app.orchestrator, options, self._begun, self.running, self._app.orchestrator_function
+            self.channel,
+            self._app.orchestrator,
+            options,
+            self._begun,
+            self.running,
+            self._app.orchestrator_function,
+            self.logs.end_lines,
         )
         self._turns.start()
         gc.collect()

@@ -80,6 +80,7 @@ class TurnThread:
         begun: BegunSlots,
         running: dict[str, Invocation],
         function_name: Callable[[str], str],
+        end_lines: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._lookup = lookup
@@ -87,6 +88,7 @@ class TurnThread:
         self._begun = begun
         self._running = running
         self._function_name = function_name
+        self._end_lines = end_lines
         self._batches: queue.SimpleQueue[list[Union[BeginTurn, DropSession]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="perdure-turns", daemon=True)
         #: what runs now and since when (monotonic seconds)
@@ -154,6 +156,7 @@ class TurnThread:
             report = f"The turn could not be run because of an internal error:\n{traceback.format_exc()}"
             outcome = TurnMismatch(request.n, request.generation, request.base_turn, report)
         self.current = None
+        self._end_lines()
         self._channel.post(TurnResult(id, outcome, int((time.monotonic() - started) * 1_000_000)))
         del self._running[id]
         self._begun.mark(0, 0)

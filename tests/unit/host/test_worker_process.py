@@ -16,6 +16,7 @@ from perdure.host.executions import RunEnded, RunKind, RunStarted
 from perdure.host.messages import HttpAnswer, InvocationFailed
 from perdure.host.supervisor import Supervisor, WorkerStartError
 from perdure.host.worker_link import SupervisorOptions
+from perdure.model.codec import encode_history
 from perdure.model.execution import (
     ActivityCompleted,
     ActivityFailed,
@@ -25,7 +26,13 @@ from perdure.model.execution import (
     TurnDecided,
     TurnLost,
 )
-from perdure.model.history import EntityOperationRequested, TaskCompleted
+from perdure.model.history import (
+    EntityOperationRequested,
+    ExecutionStarted,
+    OrchestratorStarted,
+    TaskCompleted,
+    TaskScheduled,
+)
 from perdure.model.operations import StartInstance
 from tests.unit.host.worker_world import world
 
@@ -195,9 +202,6 @@ def test_logs_in_order_under_their_function(tmp_path: Path) -> None:
 
 
 def test_lines_of_a_replay_are_dropped(tmp_path: Path) -> None:
-    from perdure.model.codec import encode_history
-    from perdure.model.history import ExecutionStarted, OrchestratorStarted, TaskScheduled
-
     history = [encode_history([OrchestratorStarted(1), ExecutionStarted("chain"), TaskScheduled(0, "say", '"a"')])]
 
     async def scenario(w) -> None:
@@ -210,6 +214,41 @@ def test_lines_of_a_replay_are_dropped(tmp_path: Path) -> None:
 
     run(scenario, tmp_path)
     run(scenario, tmp_path, settings={"trace_replay_events": True})
+
+
+def test_a_line_without_an_end_stays_with_the_run_that_printed_it(tmp_path: Path) -> None:
+    app = """
+@app.orchestration_trigger(context_name="context")
+def mutter(context):
+    print("one", end="")
+    yield context.call_activity("whisper", 1)
+    print(" two", end="")
+@app.activity_trigger(input_name="n")
+async def whisper(n):
+    print(n, end="")
+    await asyncio.sleep(0.05 * n)
+    print(n)
+"""
+
+    async def scenario(w) -> None:
+        await w.turn("mutter")
+        await w.turn("mutter", base=1, events=[TaskCompleted(0, "null")])
+        await w.turn("mutter", n=2)
+        assert [(line.text, line.instance_id) for line in w.logs] == [
+            ("one", "instance1"),
+            (" two", "instance1"),
+            ("one", "instance2"),
+        ]
+        w.logs.clear()
+        await asyncio.gather(w.activity("whisper", "2", task=1), w.activity("whisper", "1", task=2))
+        assert w.lines == ["11", "22"]
+        # what a replay began to print does not begin a line of the turn that follows
+        w.logs.clear()
+        history = [encode_history([OrchestratorStarted(1), ExecutionStarted("mutter"), TaskScheduled(0, "whisper", "1")])]
+        await w.turn("mutter", n=3, base=1, events=[TaskCompleted(0, "null")], history=history)
+        assert w.lines == [" two"]
+
+    run(scenario, tmp_path, app)
 
 
 def test_a_blocking_orchestrator_delays_nothing_else_and_is_named(tmp_path: Path) -> None:
