@@ -40,8 +40,10 @@ def test_ticks_once_per_period_and_logs_each_tick_once(new_host: NewHost, sessio
     assert not beats(host, r"\bbeat (\d+) rested"), "and nothing after that yield"
 
 
-def test_lines_of_functions_stand_between_their_executing_and_executed(new_host: NewHost) -> None:
-    host = new_host("eternal_v1", settings={"PULSE_SECONDS": "60"}).start()
+def test_lines_of_functions_stand_between_their_executing_and_executed(
+    new_host: NewHost, sessions: dict[str, str]
+) -> None:
+    host = new_host("eternal_v1", settings={"PULSE_SECONDS": "60", **sessions}).start()
     host.begin("/api/pulse/bob")
     eventually(lambda: host.log().count("Executed 'Functions.Pulse'") >= 2)
     lines = [line.split("] ", 1)[1] for line in host.log().splitlines() if line.startswith("[")]

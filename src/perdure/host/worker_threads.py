@@ -158,5 +158,8 @@ class TurnThread:
         self.current = None
         self._end_lines()
         self._channel.post(TurnResult(id, outcome, int((time.monotonic() - started) * 1_000_000)))
+        if not self._options.max_sessions:
+            # else the host would send the next turn without history, in vain
+            self._channel.post(SessionEvicted(request.n))
         del self._running[id]
         self._begun.mark(0, 0)

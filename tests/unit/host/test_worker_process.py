@@ -216,6 +216,14 @@ def test_lines_of_a_replay_are_dropped(tmp_path: Path) -> None:
     run(scenario, tmp_path, settings={"trace_replay_events": True})
 
 
+def test_where_every_turn_replays_no_session_is_expected(tmp_path: Path) -> None:
+    async def scenario(w) -> None:
+        await w.turn("chain")
+        await w.until(lambda: not w.supervisor.has_session(1, 0, 1), 1)
+
+    run(scenario, tmp_path, settings={"sdk": {"max_sessions": 0}})
+
+
 def test_a_line_without_an_end_stays_with_the_run_that_printed_it(tmp_path: Path) -> None:
     app = """
 @app.orchestration_trigger(context_name="context")
