@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
 import textwrap
 from pathlib import Path
 
 from tests.acceptance.conftest import NewHost
-from tests.acceptance.host import Host, eventually
+from tests.acceptance.host import WEBHOOK, Host, eventually
 
 APP = """
     import azure.durable_functions as df
@@ -152,6 +153,32 @@ def test_store_file_that_is_corrupt(new_host: NewHost, tmp_path: Path) -> None:
     assert f"The store file {file} is not a usable SQLite database (file is not a database): " in said
     assert "put a backup in its place, or move it away to start with an empty store. Nothing was changed." in said
     assert file.read_bytes() == before
+
+
+def test_store_file_that_is_damaged_inside(new_host: NewHost, tmp_path: Path) -> None:
+    """Found only when a page is read: the host says so in the format of its log, and answers 503, not 404."""
+    file = tmp_path / "hub.db"
+    host = store_host(new_host, file).start()
+    instance = host.begin("/api/recipes/tea")["id"]
+    host.completed(instance)
+    host.stop()
+    with sqlite3.connect(file) as store:
+        pages = store.execute("select rootpage from sqlite_master where tbl_name = 'instance'").fetchall()
+        (size,) = store.execute("pragma page_size").fetchone()
+    store.close()
+    with file.open("r+b") as content:
+        for (page,) in pages:
+            content.seek((page - 1) * size)
+            content.write(b"\xff" * size)
+    host.args = ("--log-format", "json")
+    seen = len(host.log())
+    host.start()
+    answer = host.get(f"{WEBHOOK}/instances/{instance}")
+    assert answer.status_code == 503
+    text = f"the store file {file} is damaged (database disk image is malformed): stop the host and put a backup in"
+    assert text in answer.json()["Message"]
+    lines = eventually(lambda: text in host.log()[seen:] and host.log()[seen:].splitlines())
+    assert any(text in json.loads(line)["message"] for line in lines)
 
 
 def test_store_file_of_a_newer_version(new_host: NewHost, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from perdure.host.health import HealthApi
 from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
+from perdure.host.library_logs import library_logs
 from perdure.host.log_file import LogFile, log_path
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.host.loop import LoopClock, answer_of
@@ -96,6 +97,10 @@ class Host:
 
     async def run(self, sockets: list[socket.socket]) -> int:
         """The whole life of the host; the exit code. Raises `StartError` when it cannot start."""
+        with library_logs(self._log):
+            return await self._run(sockets)
+
+    async def _run(self, sockets: list[socket.socket]) -> int:
         portable.on_stop_signals(self._loop, self._signalled)
         started = asyncio.ensure_future(self._start(sockets))
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())

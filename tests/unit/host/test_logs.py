@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
+from perdure.host.library_logs import library_logs
 from perdure.host.logs import DEBUG, ERROR, HOST_API, INFORMATION, WARNING, HostLog, LevelFilter, Record
 from perdure.host.messages import LogLine
 from perdure.model.failure import FailureDetails
@@ -88,3 +91,21 @@ def test_some_lines_are_always_shown() -> None:
     host_log.write("Host.General", INFORMATION, "Host lock lease acquired by instance ID 'x'.")
     host_log.write("Host.General", INFORMATION, "hidden")
     assert [record.text for record in records] == ["Host lock lease acquired by instance ID 'x'."]
+
+
+def test_warnings_of_libraries_are_records_too() -> None:
+    host_log, records = log()
+    with library_logs(host_log):
+        logging.getLogger("perdure.storage.sqlite").warning("a checkpoint failed: %s", "disk full")
+        logging.getLogger("asyncio").info("not worth a line")
+        try:
+            raise ValueError("no")
+        except ValueError:
+            logging.getLogger("asyncio").exception("a task failed")
+    logging.getLogger("asyncio").warning("after the end")
+    assert [(record.category, record.level) for record in records] == [
+        ("Host.storage.sqlite", WARNING),
+        ("Host.asyncio", ERROR),
+    ]
+    assert records[0].text == "a checkpoint failed: disk full"
+    assert records[1].text.startswith("a task failed\nTraceback")
