@@ -252,7 +252,8 @@ async def whisper(n):
         assert w.lines == ["11", "22"]
         # what a replay began to print does not begin a line of the turn that follows
         w.logs.clear()
-        history = [encode_history([OrchestratorStarted(1), ExecutionStarted("mutter"), TaskScheduled(0, "whisper", "1")])]
+        said = [OrchestratorStarted(1), ExecutionStarted("mutter"), TaskScheduled(0, "whisper", "1")]
+        history = [encode_history(said)]
         await w.turn("mutter", n=3, base=1, events=[TaskCompleted(0, "null")], history=history)
         assert w.lines == [" two"]
 
