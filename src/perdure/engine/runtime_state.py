@@ -109,7 +109,8 @@ def wants_turn(state: RuntimeState, waiting: Iterable[HistoryEvent]) -> bool:
 def moved(
     state: RuntimeState, *, turn: int, status: RuntimeStatus, time: int, first_turn: int, cursor: int
 ) -> RuntimeState:
-    """The state one turn later. The input is kept only until the code has begun; suspicion ends with the turn."""
+    """The state one turn later. The input is kept only until the code has begun; suspicion ends with the turn. What is
+    parked stays so: such a turn is a control message's, which runs no code."""
     return RuntimeState(
         state.n,
         state.instance_id,
@@ -130,6 +131,8 @@ def moved(
         state.state,
         state.lock_holder,
         cursor,
+        0,
+        state.parked,
     )
 
 

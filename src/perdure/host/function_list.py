@@ -61,11 +61,19 @@ class FunctionList(Struct, frozen=True):
     def durable_names(self) -> dict[str, tuple[str, ...]]:
         """Lower-case durable names by kind, as a host registers them."""
         names: dict[str, list[str]] = {kind: [] for kind in _DURABLE_KINDS.values()}
-        for function in self.enabled():
-            kind = _DURABLE_KINDS.get(function.trigger)
-            if kind is not None:
-                names[kind].append((function.durable_name or function.name).lower())
+        for trigger, name in self._durable():
+            names[_DURABLE_KINDS[trigger]].append(name.lower())
         return {kind: tuple(found) for kind, found in names.items()}
+
+    def spelled_names(self) -> list[str]:
+        """Durable names of all kinds as the app writes them."""
+        return [name for _, name in self._durable()]
+
+    def _durable(self) -> Iterator[tuple[str, str]]:
+        """Trigger and durable name of each function that has one."""
+        for function in self.enabled():
+            if function.trigger in _DURABLE_KINDS:
+                yield function.trigger, function.durable_name or function.name
 
     def not_fired(self) -> list[IndexedFunction]:
         """Functions whose trigger nothing fires here."""

@@ -17,7 +17,6 @@ from perdure.host.links import WEBHOOK_PATH
 from perdure.host.logs import ERROR, HostLog
 from perdure.host.messages import HttpAnswer, InvocationFailed
 from perdure.host.routing import RouteTable
-from perdure.host.scale_signals import PATH as SCALE_PATH
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[Any]]
@@ -59,7 +58,7 @@ class Front:
         self._management: Handler | None = None
         self._admin: Handler | None = None
         self._health: Callable[[Request], Response] | None = None
-        self._scale: Handler | None = None
+        self._at: dict[str, Handler] = {}
         self._routes = RouteTable(config.route_prefix)
         self._ready = asyncio.Event()
         self._ready_wait = READY_WAIT
@@ -84,9 +83,9 @@ class Front:
         """Give probes to this, at any time."""
         self._health = health
 
-    def signal(self, scale: Handler) -> None:
-        """Give questions of autoscalers to this."""
-        self._scale = scale
+    def answer_at(self, path: str, handler: Handler) -> None:
+        """Give requests for this path (below /runtime/, lower case) to this, also while the host starts or stops."""
+        self._at[path] = handler
 
     def attach(self, admin: Handler, management: Handler) -> None:
         """Give requests below /admin and below the webhook path to these."""
@@ -140,11 +139,12 @@ class Front:
             return _NOT_RUNNING if self._admin is None else await self._admin(request)
         if self._health is not None and path[: len(HEALTH_PATH)].lower() == HEALTH_PATH:
             return self._health(request)
-        if self._scale is not None and path.lower() == SCALE_PATH:
-            return await self._scale(request)
+        below_runtime = path[:9].lower() == "/runtime/"
+        if below_runtime and (handler := self._at.get(path.lower())) is not None:
+            return await handler(request)
         if not self._ready.is_set() and not await self._becomes_ready():
             return _NOT_RUNNING
-        if path[:9].lower() == "/runtime/":
+        if below_runtime:
             below = path[len(WEBHOOK_PATH) : len(WEBHOOK_PATH) + 1]
             if self._management is None or path[: len(WEBHOOK_PATH)].lower() != WEBHOOK_PATH or below not in ("", "/"):
                 return _NOT_FOUND

@@ -27,6 +27,7 @@ from perdure.host.cycles import look_rarely
 from perdure.host.environments import other_environment
 from perdure.host.errors import StartError
 from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
+from perdure.host.gauges import metrics_api
 from perdure.host.health import HealthApi
 from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
@@ -37,8 +38,12 @@ from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.host.loop import LoopClock, answer_of
 from perdure.host.management_api import ManagementApi
 from perdure.host.messages import AppIndexed, IndexedFunction
+from perdure.host.metrics import Metrics
+from perdure.host.metrics_api import PATH as METRICS_PATH
+from perdure.host.metrics_api import is_installed as metrics_installed
 from perdure.host.retention import retention_rules
 from perdure.host.routing import RouteTable
+from perdure.host.scale_signals import PATH as SCALE_PATH
 from perdure.host.scale_signals import ScaleSignals
 from perdure.host.server import HttpServer, open_sockets
 from perdure.host.supervisor import Supervisor, WorkerStartError
@@ -49,6 +54,7 @@ from perdure.model.operations import Refused
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
 from perdure.taskhub.retention import Retention
+from perdure.taskhub.telemetry import Telemetry, telling
 
 #: what stopping may take beyond the grace of running functions, in seconds
 _CLOSING = 3.0
@@ -94,6 +100,7 @@ class Host:
         self._timers: Timers | None = None
         self._wakes: OpenWakes | None = None
         self._reload: AppReload | None = None
+        self._metrics = Metrics() if metrics_installed() else None
 
     async def run(self, sockets: list[socket.socket]) -> int:
         """The whole life of the host; the exit code. Raises `StartError` when it cannot start."""
@@ -152,6 +159,7 @@ class Host:
             raise StartError(str(error)) from None
         loaded = LoadedApp(app, config)
         await self._open_hub(loaded)
+        assert self._hub is not None
         management = ManagementApi(
             self._access.ask,
             task_hub=config.hub_name,
@@ -160,13 +168,15 @@ class Host:
             show_task_inputs=config.show_task_inputs,
             elsewhere=self._other_stores.find,
         )
-        self._front.signal(
+        self._front.answer_at(
+            SCALE_PATH,
             ScaleSignals(
                 self._backlog if config.store.kind == "postgres" else None,
                 config.max_concurrent_activities,
                 config.max_concurrent_orchestrators,
-            )
+            ),
         )
+        self._front.answer_at(METRICS_PATH, metrics_api(self._metrics, self._hub, self._supervisor))
         self._front.attach(AdminApi(self), management)
         await self._server.start(sockets)
         self._take(loaded)
@@ -196,7 +206,7 @@ class Host:
             self._clock,
             self._wakes.wakes,
             hub_options(self._config, loaded.functions, self.host_id, loaded.fingerprint),
-            HostTelemetry(self._log, self.host_id),
+            telling(self._listeners(loaded)),
         )
         self._other_hubs = other_hubs(self._config)
         client = HubClient(self._hub)
@@ -206,6 +216,14 @@ class Host:
         self._retention.begin()
         # others on this machine look more often while they are not alone
         self._wakes.wakes.wake(0)
+
+    def _listeners(self, loaded: LoadedApp) -> list[Telemetry]:
+        """Who hears what the hub tells."""
+        listeners: list[Telemetry] = [HostTelemetry(self._log, self.host_id)]
+        if self._metrics is not None:
+            self._metrics.app_changed(loaded.functions.spelled_names())
+            listeners.append(self._metrics)
+        return listeners
 
     def _take(self, loaded: LoadedApp) -> None:
         """Serve these functions from now on."""
@@ -236,6 +254,8 @@ class Host:
         self._front.configure(loaded.config)
         if self._timers is not None:
             self._loop.create_task(self._timers.stop())
+        if self._metrics is not None:
+            self._metrics.app_changed(loaded.functions.spelled_names())
         self._hub.app_changed(loaded.functions.durable_names(), loaded.fingerprint)
         self._take(loaded)
         self._log.write("Worker", INFORMATION, "Worker process started and initialized.")

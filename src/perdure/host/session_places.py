@@ -12,6 +12,9 @@ class SessionPlaces:
     def __init__(self) -> None:
         self._places: dict[int, tuple[WorkerLink, int, int]] = {}
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     def holds(self, n: int, generation: int, turn: int) -> bool:
         """Whether a session of this generation stands at `turn`."""
         place = self._places.get(n)

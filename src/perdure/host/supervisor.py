@@ -117,6 +117,11 @@ class Supervisor:
         return [link.pid for link in self._workers.ready]
 
     @property
+    def sessions(self) -> int:
+        """Orchestrations whose code a worker keeps between turns."""
+        return len(self._sessions)
+
+    @property
     def outstanding(self) -> int:
         """Runs of any kind that have not ended, those that wait for a worker included."""
         return len(self._waiting) + sum(len(link.inflight) for link in self._workers.all())

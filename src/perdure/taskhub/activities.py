@@ -176,6 +176,7 @@ class Activities:
 
         def done(outcome: ActivityOutcome) -> None:
             if epoch == self._epoch and self._running.pop(key, None) is not None:
+                self._telemetry.activity_ran(item, outcome)
                 self._done(item, outcome)
 
         self._executor.run_activity(
@@ -267,7 +268,7 @@ class Activities:
             instance = self._registry.get(n)
             waits = instance is not None and row in instance.inbox
             if not verdict.seq:
-                self._telemetry.result_dropped("", n, row.task)
+                self._telemetry.result_dropped(n, row.task)
                 if instance is not None and waits:
                     instance.inbox.remove(row)
             elif instance is not None and waits and verdict.seq in instance.loaded:

@@ -74,6 +74,8 @@ from perdure.taskhub.idempotency import start_once
 from perdure.taskhub.instance import Instance
 from perdure.taskhub.interfaces import Clock, Store, Wakes
 from perdure.taskhub.options import HubOptions
+from perdure.taskhub.parked import ParkedList
+from perdure.taskhub.telemetry import Telemetry
 
 Answer = Callable[[OperationAnswer], None]
 
@@ -119,6 +121,8 @@ class Hub(Protocol):
     def token(self) -> int: ...
     @property
     def accepting(self) -> bool: ...
+    @property
+    def telemetry(self) -> Telemetry: ...
     def left_behind(self, not_before: int) -> None: ...
 
 
@@ -295,6 +299,7 @@ class HubClient:
             if isinstance(verdict, StoreError):
                 done(_unavailable(verdict))
             elif verdict.verdict is Verdict.APPLIED:
+                hub.telemetry.started(new)
                 if new.owner:
                     hub.registry.created(new)
                 else:
@@ -459,6 +464,8 @@ class HubClient:
                 left -= 1
                 if verdict is Verdict.APPLIED:
                     count += 1
+                    if record.parked is not None:
+                        ParkedList(self._hub.store, self._hub.clock).remove(record.n)
                     instance = self._hub.registry.get(record.n)
                     if instance is not None:
                         self._hub.registry.abandon(instance)

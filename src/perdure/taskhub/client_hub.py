@@ -75,7 +75,8 @@ class ClientHub:
         self, store: Store, clock: Clock, wakes: Wakes, options: HubOptions, telemetry: Telemetry | None = None
     ) -> None:
         self.store, self.clock, self.wakes, self.options = store, clock, wakes, options
-        self.committer = Committer(store, clock, options, telemetry or Telemetry())
+        self.telemetry = telemetry or Telemetry()
+        self.committer = Committer(store, clock, options, self.telemetry)
         self.committer.on_dead = self._token_lost
         self.shift = _Numbers()
         self.registry = _NoInstances(wakes)

@@ -88,6 +88,8 @@ class CodeTurns:
     def _decided(self, instance: Instance, time: int, events: list[HistoryEvent], outcome: TurnOutcome) -> None:
         if isinstance(outcome, TurnDecided):
             state = instance.state
+            if outcome.replayed:
+                self._shift.telemetry.replayed(state.name)
             consumed, done = spent(instance.taken, state.generation)
             rewinding, instance.rewinding = instance.rewinding, None
             if rewinding is not None:

@@ -41,7 +41,7 @@ class TaskHub:
         self.shift = Shift(store, clock, executor, self.registry, self.committer, self.activities, options, told)
         self.dispatcher = Dispatcher(self.shift)
         self.ownership = Ownership(self.shift, self.dispatcher, self.timers)
-        self.wakes, self._executor, self._telemetry = wakes, executor, told
+        self.wakes, self.telemetry, self._executor = wakes, told, executor
         self.token = 0
         self.accepting = False
         self.shift.catalog = Catalog(options.names, options.default_version)
@@ -82,7 +82,7 @@ class TaskHub:
         if not self.token:
             return
         lost, self.token, self.accepting = self.token, 0, False
-        self._telemetry.token_lost(lost)
+        self.telemetry.token_lost(lost)
         for instance in self.registry.warm():
             self._executor.drop_session(instance.state.n)
         self.ownership.end()
@@ -149,7 +149,7 @@ class TaskHub:
         def left(answer: StoreError | None) -> None:
             if isinstance(answer, StoreError):
                 # closing the token does the same
-                self._telemetry.store_failed(str(answer))
+                self.telemetry.store_failed(str(answer))
             else:
                 self.registry.leaving = True
                 self.wakes.wake(0)
@@ -173,7 +173,7 @@ class TaskHub:
 
         def closed(answer: StoreError | None) -> None:
             if isinstance(answer, StoreError):
-                self._telemetry.store_failed(str(answer))
+                self.telemetry.store_failed(str(answer))
             # what it owned is free now
             self.wakes.wake(0)
             done()

@@ -18,7 +18,7 @@ _RETRY_SECONDS = 0.5
 class ParkedList:
     """The parked instances of a hub, by the fingerprint of the app that could not go on with them."""
 
-    def __init__(self, store: Store, clock: Clock, fingerprint: str) -> None:
+    def __init__(self, store: Store, clock: Clock, fingerprint: str = "") -> None:
         self._store, self._clock, self._fingerprint = store, clock, fingerprint
 
     def others(self, found: Callable[[list[int]], None]) -> None:
@@ -29,6 +29,14 @@ class ParkedList:
                 self._clock.later(_RETRY_SECONDS, lambda: self.others(found))
             else:
                 found([int(key) for key, by in answer if by != self._fingerprint])
+
+        self._store.list_settings(_KIND, listed)
+
+    def count(self, done: Callable[[int | StoreError], None]) -> None:
+        """How many instances are parked, by whatever code."""
+
+        def listed(answer: list[tuple[str, str]] | StoreError) -> None:
+            done(answer if isinstance(answer, StoreError) else len(answer))
 
         self._store.list_settings(_KIND, listed)
 

@@ -54,7 +54,10 @@ class Settlement:
             self._shift.executor.turn_applied(state.n, state.generation, state.turn)
         else:
             self._shift.executor.drop_session(state.n)
-        self._shift.telemetry.turn_applied(plan, state.name, state.instance_id)
+        seconds = self._shift.clock.monotonic() - instance.used
+        self._shift.telemetry.turn_applied(before, plan, verdict, seconds)
+        if before.parked is not None and state.status.is_terminal:
+            self._parked.remove(state.n)
         if plan.close_all_timers or plan.close_inbox:
             instance.timers.clear()
             instance.timer_tasks.clear()
