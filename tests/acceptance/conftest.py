@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.host import EXAMPLES, REPLAY_ON_EVERY_TURN, Host
+from tests.postgres_server import PostgresServer
 
 NewHost = Callable[..., Host]
 
@@ -33,3 +34,24 @@ def new_host(tmp_path: Path) -> Iterator[NewHost]:
     yield make
     for host in made:
         host.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A database server for the whole run."""
+    server = PostgresServer()
+    server.make()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty store, of both kinds."""
+    if request.param == "sqlite":
+        (tmp_path / "shared").mkdir()
+        yield f"sqlite:///{tmp_path}/shared/hub.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield url

@@ -313,6 +313,10 @@ def test_counts(host: Host) -> None:
         "byStatus": {"Completed": 3, "Failed": 1, "Running": 1},
         "byName": {"echo": {"Completed": 3}, "failing": {"Failed": 1}, "waiting": {"Running": 1}},
     }
+    assert host.get(f"{WEBHOOK}/counts?instanceIdPrefix=count-&byName=false&runtimeStatus=Failed,Running").json() == {
+        "total": 2,
+        "byStatus": {"Failed": 1, "Running": 1},
+    }
     assert host.get(f"{WEBHOOK}/counts?instanceIdPrefix=nobody").json()["total"] == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -12,32 +13,59 @@ import httpx
 from tests.acceptance.host import APPS, WEBHOOK, Host
 
 STORED = 200_000
+#: what copies of an instance have of their own, from `numbers.i`
+OWN = {
+    "n": "(99 * 4294967296) + numbers.i",
+    "created": "created + numbers.i / 3",
+    "status": "CASE WHEN numbers.i % 1000 = 0 THEN 3 ELSE status END",
+}
 
 
-def copied(path: str) -> None:
+def copies(columns: list[str], numbers: str, instance_id: str) -> str:
+    """The statement that copies the one instance there."""
+    values = ", ".join({**OWN, "id": instance_id}.get(column, f'"{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    return f"INSERT INTO instance ({names}) SELECT {values} FROM {numbers}, instance WHERE id = 'seed'"
+
+
+def fill(store: str) -> None:
     """Copies of the one instance there, with ids and times of their own."""
-    with sqlite3.connect(path) as connection:
-        connection.create_function("durable_key", 1, str.lower, deterministic=True)
-        names = [row[1] for row in connection.execute("PRAGMA table_info(instance)")]
-        own = {
-            "n": "(99 << 32) + numbers.i",
-            "id": "printf('stored-%06d', numbers.i)",
-            "created": "created + numbers.i / 3",
-            "status": "CASE WHEN numbers.i % 1000 = 0 THEN 3 ELSE status END",
-        }
-        values = ", ".join(own.get(name, name) for name in names)
-        connection.execute(
-            f"WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {STORED}) "
-            f"INSERT INTO instance ({', '.join(names)}) SELECT {values} FROM numbers, instance WHERE id = 'seed'"
+    if store.startswith("sqlite"):
+        with sqlite3.connect(store.removeprefix("sqlite:///")) as connection:
+            columns = [row[1] for row in connection.execute("PRAGMA table_info(instance)")]
+            connection.execute(
+                f"WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {STORED}) "
+                + copies(columns, "numbers", "printf('stored-%06d', numbers.i)")
+            )
+        return
+
+    async def run() -> None:
+        import asyncpg
+
+        connection = await asyncpg.connect(store)
+        await connection.execute("SET search_path = perdure")
+        columns = await connection.fetch(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_schema = 'perdure' AND table_name = 'instance' ORDER BY ordinal_position"
         )
+        await connection.execute(
+            copies(
+                [column for (column,) in columns],
+                f"generate_series(1, {STORED}) AS numbers (i)",
+                "'stored-' || lpad(numbers.i::text, 6, '0')",
+            )
+        )
+        await connection.close()
+
+    asyncio.run(run())
 
 
-def test_a_long_listing_while_others_arrive(new_host: Callable[..., Host]) -> None:
-    host = new_host(APPS / "managed").start()
+def test_a_long_listing_while_others_arrive(new_host: Callable[..., Host], store: str) -> None:
+    host = new_host(APPS / "managed", settings={"PERDURE_STORE": store}).start()
     host.begin_webhook("echo", {"x": 1}, "seed")
     host.finished("seed")
     host.stop()
-    copied(f"{host.app}/.perdure/TestHubName.db")
+    fill(store)
     host.start()
     listed = threading.Event()
     started = 0
@@ -76,3 +104,6 @@ def test_a_long_listing_while_others_arrive(new_host: Callable[..., Host]) -> No
         pages.append(time.perf_counter() - begun)
         assert len(failed) == 100
     assert sorted(pages)[4] < 0.1, pages
+    counts = host.get(f"{WEBHOOK}/counts?createdTimeTo=2100-01-01&namePrefix=ec").json()
+    assert counts["byStatus"]["Failed"] == STORED // 1000
+    assert counts["byName"]["echo"] == counts["byStatus"]

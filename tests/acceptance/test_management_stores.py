@@ -7,35 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-import pytest
 
 import perdure
 from perdure.model.operations import ExistingPolicy
 from tests.acceptance.host import APPS, WEBHOOK, Host, eventually
-from tests.postgres_server import PostgresServer
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    server.make()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        (tmp_path / "shared").mkdir()
-        yield f"sqlite:///{tmp_path}/shared/hub.db"
-        return
-    server: PostgresServer = request.getfixturevalue("server")
-    with server.database() as url:
-        yield url
 
 
 def durable(store: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ import pytest
 from perdure.model.commit_plan import Attempt, CommitBatch, Message, NewInstance, Purge, WorkReturn
 from perdure.model.history import EventRaised, TimerFired
 from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus, instance_number
+from perdure.storage.listing import start
 from perdure.storage.postgres import batches, listing, migrations
 from perdure.storage.provider import HostRegistration
 from perdure.testing.provider_contract import result, turn, work
@@ -161,8 +162,10 @@ def test_no_statement_walks_a_table(site: PostgresSite) -> None:
             "by status": InstanceFilter(statuses=(0, 1)),
         }
         for name, filter in filters.items():
-            order, key = next(iter(listing.orders(filter).items()))
-            seen[name] = await watched.call("page", *listing.arguments(hub, filter, listing.Position(order, key), 10))
+            step = listing.arguments(hub, filter, start(filter, False), 10)
+            seen[name] = await watched.call("page", *step, 10, True)
+            seen[f"count {name}"] = await watched.call("count", *step, True)
+            seen[f"count {name} without names"] = await watched.call("count", *step, False)
         seen["few"] = await watched.call("few_of_status", hub, [0], 10)
         seen["backlog"] = await watched.call("backlog", hub, 100)
         seen["wake"] = await watched.call("wake", token, hub, [0], every, "channel")
@@ -179,3 +182,39 @@ def test_no_statement_walks_a_table(site: PostgresSite) -> None:
             for node in re.split(r"->|\n(?=\s*(?:CTE|InitPlan|SubPlan) )", plan):
                 if re.match(r"\s*(?:Index |Bitmap Index )", node):
                     assert "Index Cond" in node, f"{name} reads a whole index: {plan}"
+
+
+def test_a_walk_follows_its_index_in_order(site: PostgresSite) -> None:
+    provider = site.open()
+    token = site.ask(provider, "register", HostRegistration("a", "h", {})).token
+    indexes = {
+        "instance_created": (InstanceFilter(), r"i.hub = .*ROW\(i.created, i.n\) > .*ROW\(i.created, i.n\) <= "),
+        "instance_id": (InstanceFilter(id_prefix="i"), r"i.hub = .*i.id >= .*i.id <= "),
+        "instance_status": (InstanceFilter(statuses=(0, 6)), r"i.hub = .*i.status = .*i.n > .*i.n <= "),
+    }
+
+    async def run() -> None:
+        watched = Watched(site, token)
+        await watched.open()
+        await watched.commit(creations=created(token))
+        for index, (filter, condition) in indexes.items():
+            step = listing.arguments(watched.hub, filter, start(filter, False), 10)
+            asked = {
+                "page": (await watched.call("page", *step, 10, True), "Index Scan"),
+                "count": (await watched.call("count", *step, True), "Index Scan"),
+                "count without names": (
+                    await watched.call("count", *step, False),
+                    "Index Only Scan" if index == "instance_status" else "Index Scan",
+                ),
+            }
+            for name, (plans, scan) in asked.items():
+                bound, walk = (plan for plan in plans if f"using {index} on" in plan)
+                assert f"Index Only Scan using {index} on" in bound, bound
+                assert re.search(rf"{scan} using {index} on .*\n.*\n *Index Cond: \(\({condition}", walk), (name, walk)
+                order = re.split(rf"{scan} using {index}", walk)[0].rsplit("Limit" if name == "page" else "Subquery")[
+                    -1
+                ]
+                assert "Sort" not in order, f"{name}: what the index gives in order is sorted: {walk}"
+        await watched.connection.close()
+
+    asyncio.run(run())

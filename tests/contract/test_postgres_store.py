@@ -8,6 +8,7 @@ import queue
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,8 +19,10 @@ from msgspec.structs import replace
 from perdure.host.scale_signals import recommended_hosts
 from perdure.model.commit_plan import CommitAnswer, Message, NewInstance, Parking, Verdict
 from perdure.model.history import EventRaised
-from perdure.model.instance import InstanceKind, RuntimeStatus
-from perdure.storage.postgres import PostgresProvider, StoreUnusable, migrations
+from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus
+from perdure.storage import postgres
+from perdure.storage.memory import matches
+from perdure.storage.postgres import PostgresProvider, StoreUnusable, listing, migrations
 from perdure.storage.provider import HostRegistration, StoreError
 from perdure.testing.provider_contract import ContractHost, turn, work
 from tests.contract.postgres_site import PostgresSite
@@ -320,6 +323,64 @@ def test_the_backlog_says_what_waits(site: PostgresSite) -> None:
     assert (backlog.waiting, backlog.running, backlog.instances, backlog.hosts) == (2, 1, 2, 1)
     assert 5_000_000 <= backlog.oldest < 8_000_000
     assert recommended_hosts(backlog, 2, 10) == 2
+
+
+class TestWalks:
+    """Listings and counts look at a bounded number of instances in one step."""
+
+    @pytest.fixture
+    def host(self, site: PostgresSite, monkeypatch: pytest.MonkeyPatch) -> ContractHost:
+        monkeypatch.setattr(listing, "FIRST_WINDOW", 3)
+        monkeypatch.setattr(listing, "WIDEST_WINDOW", 12)
+        host = ContractHost(site)
+        news = [
+            host.new(f"i{number:02}", name=f"N{number % 5}", created=number // 4, tags={"third": str(number % 3)})
+            for number in range(60)
+        ]
+        host.commit(creations=news)
+        host.commit(turns=[turn(new.n, 0, RuntimeStatus.COMPLETED, completed=5) for new in news[::2]])
+        return host
+
+    @pytest.mark.parametrize(
+        "filter",
+        [
+            InstanceFilter(),
+            InstanceFilter(created_from=3, created_to=9),
+            InstanceFilter(statuses=(1, 6)),
+            InstanceFilter(statuses=(1,), name_prefix="N3"),
+            InstanceFilter(statuses=(1,), created_from=4),
+            InstanceFilter(id_prefix="i"),
+            InstanceFilter(id_prefix="i", tags={"third": "1"}),
+            InstanceFilter(tags={"third": "1"}, name_prefix="N4"),
+            InstanceFilter(name_prefix="nothing"),
+        ],
+    )
+    def test_they_are_complete(self, host: ContractHost, filter: InstanceFilter) -> None:
+        every = host.ask("query", InstanceFilter(), 100, None).items
+        wanted = [record for record in every if matches(filter, record)]
+        for top in (1, 7, 100):
+            seen: list[str] = []
+            continuation = None
+            while True:
+                page = host.ask("query", filter, top, continuation)
+                seen += [record.instance_id for record in page.items]
+                continuation = page.continuation
+                if continuation is None:
+                    break
+                assert len(page.items) == top
+            assert sorted(seen) == sorted(record.instance_id for record in wanted), top
+        counts = Counter((record.name, record.status) for record in wanted)
+        assert host.ask("count", filter, True) == counts
+
+    def test_others_come_between_the_steps(self, host: ContractHost) -> None:
+        order: list[str] = []
+        for _ in range(postgres.provider._READING):
+            host.provider.query(InstanceFilter(name_prefix="nothing"), 5, None, lambda page: order.append("page"))
+        host.provider.get_setting("a", "b", lambda answer: order.append("setting"))
+        site = host.site
+        assert isinstance(site, PostgresSite)
+        site.until(lambda: len(order) == postgres.provider._READING + 1)
+        assert order[0] == "setting"
 
 
 class TestReleases:

@@ -278,15 +278,16 @@ class ManagementApi:
         return json_response(200, items, [(CONTINUATION, (answer.continuation or "").encode("latin-1"))])
 
     async def _counts(self, parameters: Parameters, hub: str) -> Response:
-        answer = await self._ask(CountInstances(_filter(parameters)), hub)
+        by_name = parameters.flag("byName", True)
+        answer = await self._ask(CountInstances(_filter(parameters), by_name), hub)
         if not isinstance(answer, Counted):
             return _unexpected(answer)
         by_status: dict[str, int] = {}
         for of_name in answer.counts.values():
             for label, count in of_name.items():
                 by_status[label] = by_status.get(label, 0) + count
-        body = {"total": sum(by_status.values()), "byStatus": by_status, "byName": answer.counts}
-        return json_response(200, body)
+        names = {"byName": answer.counts} if by_name else {}
+        return json_response(200, {"total": sum(by_status.values()), "byStatus": by_status, **names})
 
     async def _purge(self, hub: str, instance_id: str) -> Response:
         answer = await self._ask(PurgeInstance(instance_id), hub)

@@ -133,9 +133,10 @@ class InspectInstance(_Operation, frozen=True, tag=14):
 
 
 class CountInstances(_Operation, frozen=True, tag=15):
-    """How many instances match, by name and status."""
+    """How many instances match, by name (else all under "") and status."""
 
     filter: InstanceFilter
+    by_name: bool = True
 
 
 class CountWaiting(_Operation, frozen=True, tag=16):

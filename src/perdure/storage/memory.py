@@ -8,6 +8,7 @@ A `Fate` decides when each step comes and whether the call fails; without one al
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from typing import Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from perdure.storage.memory_tables import Application, HostState, Tables, can_ac
 from perdure.storage.policies import replaces
 from perdure.storage.provider import (
     Callback,
+    Counts,
     DueTimer,
     HostRegistration,
     HostRow,
@@ -377,7 +379,15 @@ class MemoryStore:
 
         self._read("count_inbox", read, done)
 
-    def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
+    def query(
+        self,
+        filter: InstanceFilter,
+        top: int,
+        continuation: str | None,
+        done: Callback[Page],
+        *,
+        payloads: bool = True,
+    ) -> None:
         def read() -> Page:
             start = _position(continuation)
             matching = sorted(
@@ -385,9 +395,18 @@ class MemoryStore:
             )
             rest = [key for key in matching if key > start]
             items = [self._tables.instances[n] for _, n in rest[:top]]
+            if not payloads:
+                items = [replace(item, input=None, output=None, custom_status=None, state=None) for item in items]
             return Page(items, f"{rest[top - 1][0]}-{rest[top - 1][1]}" if len(rest) > top else None)
 
         self._read("query", read, done)
+
+    def count(self, filter: InstanceFilter, by_name: bool, done: Callback[Counts]) -> None:
+        def read() -> Counts:
+            records = self._tables.instances.values()
+            return Counter((r.name if by_name else "", int(r.status)) for r in records if matches(filter, r))
+
+        self._read("count", read, done)
 
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         self._read("get_setting", lambda: self._tables.settings.get((kind, key)), done)

@@ -30,6 +30,9 @@ class StoreError(Exception):
         self.lost = lost
 
 
+#: numbers of instances by name and status
+Counts = dict[tuple[str, int], int]
+
 T = TypeVar("T")
 Callback = Callable[["T | StoreError"], None]
 
@@ -157,8 +160,21 @@ class Provider(Protocol):
         """How many messages wait for these instances, without those that are due after `now`; instances for which
         none waits may be left out."""
 
-    def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
-        """One page of instances. Raises nothing on an unknown continuation: a `StoreError` that says so."""
+    def query(
+        self,
+        filter: InstanceFilter,
+        top: int,
+        continuation: str | None,
+        done: Callback[Page],
+        *,
+        payloads: bool = True,
+    ) -> None:
+        """One page of instances. Raises nothing on an unknown continuation: a `StoreError` that says so. Without
+        `payloads` input, output, custom status and state are left out."""
+
+    def count(self, filter: InstanceFilter, by_name: bool, done: Callback[Counts]) -> None:
+        """How many instances match, by name (else "") and status. Those that come or change meanwhile may be counted
+        or not, or twice when they change their status: it is read in pieces."""
 
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         """A value that belongs to the hub."""

@@ -67,7 +67,7 @@ from perdure.model.operations import (
     WaitingCounted,
     WaitingMessage,
 )
-from perdure.storage.provider import HostRow, InboxRow, StoreError
+from perdure.storage.provider import Counts, HostRow, InboxRow, StoreError
 from perdure.taskhub.committer import Committer
 from perdure.taskhub.entity_storage import EntityCleaning, EntityPurge
 from perdure.taskhub.idempotency import start_once
@@ -127,7 +127,6 @@ class Hub(Protocol):
 
 
 _PURGE_PAGE = 200
-_COUNTED_PAGE = 1000
 #: how soon an instance that was busy is purged again
 _BUSY_SECONDS = 0.05
 
@@ -220,22 +219,22 @@ class HubClient:
         self._find(operation.entity, found, done)
 
     def _count(self, operation: CountInstances, done: Answer) -> None:
-        """Page by page: the store never holds a snapshot for long."""
-        counts: dict[str, dict[str, int]] = {}
+        def counted(found: Counts) -> None:
+            counts: dict[str, dict[str, int]] = {}
+            for (name, status), number in sorted(found.items()):
+                counts.setdefault(name, {})[RuntimeStatus(status).label] = number
+            done(Counted(counts))
 
-        def listed(page: Page | StoreError) -> None:
-            if isinstance(page, StoreError):
-                done(_unavailable(page))
-                return
-            for record in page.items:
-                of_name = counts.setdefault(record.name, {})
-                of_name[record.status.label] = of_name.get(record.status.label, 0) + 1
-            if page.continuation is None:
-                done(Counted(counts))
+        self._tally(operation.filter, operation.by_name, counted, done)
+
+    def _tally(self, filter: InstanceFilter, by_name: bool, then: Callable[[Counts], None], done: Answer) -> None:
+        def counted(answer: Counts | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                done(_unavailable(answer))
             else:
-                self._hub.store.query(operation.filter, _COUNTED_PAGE, page.continuation, listed)
+                then(answer)
 
-        self._hub.store.query(operation.filter, _COUNTED_PAGE, None, listed)
+        self._hub.store.count(filter, by_name, counted)
 
     def _inspect(self, operation: InspectInstance, done: Answer) -> None:
         """History, inbox and hosts are read one after the other: nothing has to be of one moment."""
@@ -523,6 +522,9 @@ class HubClient:
                 return
         kinds = operation.filter.kinds or (() if operation.include_running else (int(InstanceKind.ORCHESTRATION),))
         chosen = msgspec.structs.replace(operation.filter, statuses=tuple(sorted(wanted)), kinds=kinds)
+        if operation.dry_run:
+            self._tally(chosen, False, lambda counts: done(Purged(sum(counts.values()))), done)
+            return
         self._purge_page(chosen, operation, operation.continuation, 0, 0, done)
 
     def _purge_page(
@@ -547,12 +549,9 @@ class HubClient:
                 else:
                     self._purge_page(filter, operation, page.continuation, total + count, looked_at, done)
 
-            if operation.dry_run:
-                after(len(page.items))
-            else:
-                self._purge(page.items, after, done)
+            self._purge(page.items, after, done)
 
-        self._hub.store.query(filter, _PURGE_PAGE, continuation, listed)
+        self._hub.store.query(filter, _PURGE_PAGE, continuation, listed, payloads=False)
 
     def _clean(self, operation: CleanEntities, done: Answer) -> None:
         EntityCleaning(self._hub, operation, done).begin()

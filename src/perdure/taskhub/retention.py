@@ -121,4 +121,4 @@ class Retention:
 
             self._delete(expired, after)
 
-        self._hub.store.query(filter, _STEP, continuation, listed)
+        self._hub.store.query(filter, _STEP, continuation, listed, payloads=False)

@@ -6,6 +6,7 @@ says one rule. A store of a third party can be tested in the same way.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -1128,7 +1129,22 @@ class _Queries:
             "  a2": InstanceFilter(id_prefix="a", name_prefix="Alpi", statuses=(PENDING,)),
         }
         for expected, filter in cases.items():
-            assert sorted(host.ids(filter)) == sorted(expected.split()), filter
+            found = host.ask("query", filter, 100, None).items
+            assert sorted(record.instance_id for record in found) == sorted(expected.split()), filter
+            counts = Counter((record.name, record.status) for record in found)
+            assert host.ask("count", filter, True) == counts, filter
+            statuses = Counter(("", record.status) for record in found)
+            assert host.ask("count", filter, False) == statuses, filter
+
+    def test_a_listing_leaves_payloads_out_if_asked(self, site: Site) -> None:
+        host = ContractHost(site)
+        n = host.create("a", input='"in"')
+        host.commit(turns=[turn(n, 0, COMPLETED, output='"out"', sets_output=True, completed=5)])
+        full = host.ask("query", InstanceFilter(), 5, None)
+        asking: Any = _Brief(host.provider)
+        (brief,) = site.ask(asking, "query", InstanceFilter(), 5, None).items
+        assert (full.items[0].input, full.items[0].output) == ('"in"', '"out"')
+        assert brief == replace(full.items[0], input=None, output=None)
 
     def test_every_order_is_paged_without_gap_or_repeat(self, site: Site) -> None:
         host = ContractHost(site)
@@ -1176,6 +1192,16 @@ class _Queries:
         assert host.ask("put_setting", "timer", "tick", None, "2") is True
         assert host.ask("get_setting", "timer", "tick") is None
         assert host.ask("put_setting", "timer", "tick", None, None) is True
+
+
+class _Brief:
+    """Listings without payloads."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def query(self, *arguments: Any) -> None:
+        self._provider.query(*arguments, payloads=False)
 
 
 def kill(witness: ContractHost, victim: ContractHost) -> None:

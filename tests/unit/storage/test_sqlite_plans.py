@@ -9,10 +9,10 @@ from perdure.storage.sqlite.statements import MIGRATIONS, STATEMENTS, VIEWS, par
 
 #: what may be walked: lists that the caller gave, results with a limit, the few rows of hubs and of hosts not yet swept
 _WALKED = re.compile(
-    r"SCAN (json_each VIRTUAL TABLE .*|CONSTANT ROW|\(subquery-\d+\)|hub.*|host USING INDEX host_unswept)$"
+    r"SCAN ((json_each|w|h) VIRTUAL TABLE .*|CONSTANT ROW|\(subquery-\d+\)|hub.*|host USING INDEX host_unswept)$"
 )
-#: sorted in memory: what waits for one host, which is bounded
-_SORTED = {"waiting_messages"}
+#: sorted in memory: what waits for one host, and the names in one piece of a count; both are bounded
+_SORTED = {"waiting_messages", "count_by_created", "count_by_status", "count_by_id"}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,9 @@ def connection() -> sqlite3.Connection:
 
 
 def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
-    rows = connection.execute("EXPLAIN QUERY PLAN " + statement, [None] * statement.count("?"))
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", statement)]
+    places = max(numbered) if numbered else statement.count("?")
+    rows = connection.execute("EXPLAIN QUERY PLAN " + statement, [None] * places)
     return [row[3] for row in rows]
 
 
@@ -51,6 +53,22 @@ def test_pages_go_on_at_their_key(connection: sqlite3.Connection) -> None:
     assert plan(connection, STATEMENTS["page_by_status"]) == [
         "SEARCH instance USING INDEX instance_status (hub=? AND status=? AND n>?)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("bound_by_created", "COVERING INDEX instance_created (hub=? AND created>? AND created<?)"),
+        ("bound_by_status", "COVERING INDEX instance_status (hub=? AND status=? AND n>?)"),
+        ("bound_by_id", "COVERING INDEX instance_id (hub=? AND id>? AND id<?)"),
+        ("count_in_index", "COVERING INDEX instance_status (hub=? AND status=? AND n>? AND n<?)"),
+        ("count_by_created", "INDEX instance_created (hub=? AND created>? AND created<?)"),
+        ("count_by_status", "INDEX instance_status (hub=? AND status=? AND n>? AND n<?)"),
+        ("count_by_id", "INDEX instance_id (hub=? AND id>? AND id<?)"),
+    ],
+)
+def test_a_piece_of_a_count_is_a_range_of_an_index(connection: sqlite3.Connection, name: str, found: str) -> None:
+    assert plan(connection, STATEMENTS[name])[0] == f"SEARCH instance USING {found}"
 
 
 def test_a_view_finds_one_instance_without_walking_the_others(connection: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perdure.model.instance import InstanceFilter
-from perdure.storage.sqlite import SqliteProvider, checkpoints, queries, threads
+from perdure.storage.sqlite import SqliteProvider, checkpoints, counting, queries, threads
 from perdure.storage.sqlite.checkpoints import Checkpoints
 from perdure.testing.provider_contract import ContractHost, turn
 from tests.contract.sites import SqliteSite
@@ -69,6 +69,21 @@ def test_a_long_listing_lets_other_readers_in_between_its_slices(
     provider.get_setting("a", "b", lambda answer: order.append("setting"))
     site.until(lambda: len(order) == 2)
     assert order == ["setting", "0"]
+
+
+def test_a_count_goes_on_from_piece_to_piece(site: SqliteSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = ContractHost(site)
+    for number in range(40):
+        host.commit(creations=[host.new(f"i{number}", name=f"N{number % 3}", created=number // 3)])
+    monkeypatch.setattr(counting, "SLICE", 0.0)
+    monkeypatch.setattr(counting, "PIECE", 4)
+    for filter in (InstanceFilter(), InstanceFilter(created_from=0), InstanceFilter(id_prefix="i")):
+        order: list[Any] = []
+        host.provider.count(filter, True, order.append)
+        host.provider.get_setting("a", "b", lambda answer, order=order: order.append("setting"))
+        site.until(lambda order=order: len(order) == 2)
+        assert order == ["setting", {("N0", 6): 14, ("N1", 6): 13, ("N2", 6): 13}], filter
+    assert site.ask(host.provider, "count", InstanceFilter(statuses=(6, 1)), False) == {("", 6): 40}
 
 
 def test_no_read_holds_its_snapshot_between_slices(site: SqliteSite, monkeypatch: pytest.MonkeyPatch) -> None:

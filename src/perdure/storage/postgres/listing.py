@@ -1,84 +1,136 @@
-"""Which index a listing walks, and where its next page goes on."""
+"""Walks over instances: listings and counts, step by step, so that none keeps others from a connection for long."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from perdure.model.instance import InstanceFilter, InstanceRecord
-from perdure.storage.provider import StoreError
+from perdure.model.instance import InstanceFilter, InstanceRecord, Page, RuntimeStatus
+from perdure.storage.listing import (
+    CREATED,
+    FEW,
+    ID,
+    LAST,
+    STATUS,
+    Key,
+    Position,
+    continuation_at,
+    is_open,
+    position_of,
+    start,
+)
+from perdure.storage.postgres.rows import record_of
+from perdure.storage.provider import Counts
 
-#: with no more instances than this in the wanted statuses, a listing looks at all of them
-FEW = 2000
-_LAST = (1 << 63) - 1
-_CREATED, _STATUS, _ID = "created", "status", "id"
+#: instances that the first step of a walk looks at, and the most that one looks at: each twice as many as the last
+FIRST_WINDOW, WIDEST_WINDOW = 1000, 16_000
 
-
-class Position(msgspec.Struct, frozen=True, array_like=True):
-    """The order of a listing, and the key after which it goes on: (created, n), (n) or (least id)."""
-
-    order: str
-    key: list[int | str]
-
+#: calls a function of the store: its name, its arguments; the rows
+Call = Callable[..., Awaitable[list[Any]]]
 
 _encode = msgspec.json.Encoder().encode
-_decode: msgspec.json.Decoder[Position] = msgspec.json.Decoder(Position)
 
 
-def orders(filter: InstanceFilter) -> dict[str, list[int | str]]:
-    """The orders that fit a filter, best first, each with the key before its first instance."""
-    start = (filter.created_from or 0) - 1
-    if filter.id_prefix is not None:
-        return {_ID: [filter.id_prefix]}
-    if filter.statuses and filter.created_from is None and filter.created_to is None:
-        return {_STATUS: [-1], _CREATED: [start, _LAST]}
-    return {_CREATED: [start, _LAST], **({_STATUS: [-1]} if filter.statuses else {})}
-
-
-def position_of(filter: InstanceFilter, continuation: str) -> Position:
-    """Where a page goes on. Raises `StoreError` on a continuation that is none of this filter."""
-    try:
-        position = _decode.decode(continuation)
-    except msgspec.DecodeError:
-        raise _unknown(continuation) from None
-    start = orders(filter).get(position.order, [])
-    if not start or [type(part) for part in position.key] != [type(part) for part in start]:
-        raise _unknown(continuation)
-    return position
-
-
-def _unknown(continuation: str) -> StoreError:
-    return StoreError(f"unknown continuation {continuation!r}: pass on what the last page gave, or none")
-
-
-def continuation_after(order: str, last: InstanceRecord) -> str:
-    """The continuation of a page that ends with this instance."""
-    keys: dict[str, list[int | str]] = {
-        _CREATED: [last.created, last.n],
-        _STATUS: [last.n],
-        # the least text above this id that PostgreSQL can hold
-        _ID: [last.instance_id + "\x01"],
-    }
-    return _encode(Position(order, keys[order])).decode()
-
-
-def arguments(hub: int, filter: InstanceFilter, position: Position, top: int) -> list[Any]:
-    """The arguments of `page@`."""
+def arguments(hub: int, filter: InstanceFilter, position: Position, window: int) -> list[Any]:
+    """What `page@` and `count@` take first."""
     key = position.key
     return [
         hub,
         position.order,
-        key[0] if position.order == _CREATED else None,
-        key[-1] if position.order != _ID else None,
-        key[0] if position.order == _ID else None,
-        top,
-        filter.created_from or 0,
-        _LAST if filter.created_to is None else filter.created_to,
-        list(map(int, sorted(set(filter.statuses)))) or None,
+        key[0] if position.order == CREATED else None,
+        key[-1] if position.order != ID else None,
+        key[0] if position.order == ID else None,
+        window,
+        LAST if filter.created_to is None else filter.created_to,
+        sorted(set(map(int, filter.statuses))) or None,
         filter.id_prefix,
+        filter.created_from or 0,
         filter.name_prefix,
         filter.parent_id,
         _encode(filter.tags).decode() if filter.tags else None,
         list(map(int, filter.kinds)) or None,
     ]
+
+
+def _after(order: str, created: int, n: int, instance_id: str) -> Position:
+    """Behind an instance; the least text above its id that PostgreSQL can hold."""
+    keys: dict[str, Key] = {CREATED: [created, n], STATUS: [n], ID: [instance_id + "\x01"]}
+    return Position(order, keys[order])
+
+
+class _Walk:
+    """One walk in the making: where it stands, and how far its next step looks."""
+
+    def __init__(self, hub: int, filter: InstanceFilter) -> None:
+        self._hub, self._filter = hub, filter
+        self._window = FIRST_WINDOW
+        self._order = ""
+        self._position: Position | None = None
+
+    async def _begin(self, call: Call) -> Position:
+        few = False
+        if is_open(self._filter):
+            statuses = list(map(int, self._filter.statuses))
+            ((count,),) = await call("few_of_status", self._hub, statuses, FEW + 1)
+            few = count <= FEW
+        return start(self._filter, few)
+
+    async def _look(self, call: Call, function: str, *more: Any) -> list[Any]:
+        """The rows of one step. The walk is over when it then stands nowhere."""
+        position = self._position or await self._begin(call)
+        rows = await call(function, *arguments(self._hub, self._filter, position, self._window), *more)
+        self._window = min(2 * self._window, WIDEST_WINDOW)
+        self._position = None
+        if rows and rows[-1]["last_n"] is not None:
+            last = rows.pop()
+            self._position = _after(position.order, last["last_created"], last["last_n"], last["last_id"])
+        self._order = position.order
+        return rows
+
+
+class Listing(_Walk):
+    """One page in the making."""
+
+    def __init__(self, hub: int, filter: InstanceFilter, top: int, continuation: str | None, payloads: bool) -> None:
+        """Raises `StoreError` on an unknown continuation."""
+        super().__init__(hub, filter)
+        self._top, self._payloads = top, payloads
+        self._items: list[InstanceRecord] = []
+        if continuation:
+            self._position = position_of(filter, continuation)
+
+    async def step(self, call: Call) -> Page | None:
+        """The page, or None when another step is needed."""
+        wanted = self._top + 1 - len(self._items)
+        self._items += [record_of(row) for row in await self._look(call, "page", wanted, self._payloads)]
+        if len(self._items) > self._top:
+            items = self._items[: self._top]
+            more = _after(self._order, items[-1].created, items[-1].n, items[-1].instance_id) if items else None
+            return Page(items, None if more is None else continuation_at(more))
+        return None if self._position is not None else Page(self._items)
+
+
+class Counting(_Walk):
+    """One count in the making."""
+
+    def __init__(self, hub: int, filter: InstanceFilter, by_name: bool) -> None:
+        super().__init__(hub, _by_status(filter))
+        self._window = WIDEST_WINDOW
+        self._by_name = by_name
+        self._counts: Counts = {}
+
+    async def step(self, call: Call) -> Counts | None:
+        """The counts, or None when another step is needed."""
+        for row in await self._look(call, "count", self._by_name):
+            key = (row["name"], row["status"])
+            self._counts[key] = self._counts.get(key, 0) + row["number"]
+        return None if self._position is not None else self._counts
+
+
+def _by_status(filter: InstanceFilter) -> InstanceFilter:
+    """Without a range of times or ids every status is walked: the index alone may have the answer."""
+    if filter.statuses or (filter.id_prefix, filter.created_from, filter.created_to) != (None, None, None):
+        return filter
+    return msgspec.structs.replace(filter, statuses=tuple(map(int, RuntimeStatus)))

@@ -26,8 +26,15 @@ _KEPT = 3600 * 1_000_000
 _PLAN = (
     "SET search_path = {schema}, pg_temp SET enable_seqscan = off SET enable_hashjoin = off "
     "SET enable_mergejoin = off SET random_page_cost = 1 SET cpu_tuple_cost = 1 SET jit = off "
-    "SET plan_cache_mode = force_generic_plan SET lock_timeout = '5s'"
+    "SET max_parallel_workers_per_gather = 0 SET plan_cache_mode = force_generic_plan SET lock_timeout = '5s'"
 )
+#: what stands for settings and conditions that several functions share
+_MARKS = {
+    "@walk@": "@plan@ SET enable_sort = off SET enable_bitmapscan = off",
+    "@plan@": _PLAN,
+    "@matching@": "(p_name IS NULL OR starts_with(i.name, p_name)) AND (p_parent IS NULL OR i.parent_id = p_parent) "
+    "AND (p_kinds IS NULL OR i.kind = ANY (p_kinds)) AND (p_tags IS NULL OR i.tags::jsonb @> p_tags)",
+}
 
 
 def quoted(name: str) -> str:
@@ -43,7 +50,15 @@ def _text(name: str) -> str:
 @cache
 def tag() -> str:
     """What the names of this release's functions end in."""
-    return "_" + hashlib.sha256((_text("functions.sql") + _PLAN).encode()).hexdigest()[:8]
+    return "_" + hashlib.sha256(_functions("", "").encode()).hexdigest()[:8]
+
+
+def _functions(schema: str, ending: str) -> str:
+    """The text that makes the functions of this release in a schema."""
+    text = _text("functions.sql")
+    for mark, meaning in _MARKS.items():
+        text = text.replace(mark, meaning)
+    return text.replace("{schema}", schema).replace("@(", f"{ending}(")
 
 
 def _step(number: int, step: str) -> str | None:
@@ -113,8 +128,7 @@ async def _install(connection: Any, schema: str) -> None:
     await _table(connection, "release", "tag text PRIMARY KEY, used bigint NOT NULL")
     mine = tag()
     if not await connection.fetchval("SELECT 1 FROM release WHERE tag = $1", mine):
-        text = _text("functions.sql").replace("@plan@", _PLAN.format(schema=quoted(schema))).replace("@(", f"{mine}(")
-        await connection.execute(text)
+        await connection.execute(_functions(quoted(schema), mine))
     await connection.execute(
         "INSERT INTO release VALUES ($1, now_us()) ON CONFLICT (tag) DO UPDATE SET used = excluded.used", mine
     )

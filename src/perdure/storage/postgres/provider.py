@@ -19,6 +19,7 @@ from perdure.storage.postgres.listener import Listener, channel_of
 from perdure.storage.postgres.rows import host_row_of, inbox_row_of, loaded_of, record_of, work_item_of
 from perdure.storage.provider import (
     Callback,
+    Counts,
     DueTimer,
     HostRegistration,
     HostRow,
@@ -327,31 +328,44 @@ class PostgresProvider:
 
         self._ask(self._reads, operation, done)
 
-    def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
-        async def operation(connection: Connection) -> Page:
-            if continuation:
-                position = listing.position_of(filter, continuation)
+    def query(
+        self,
+        filter: InstanceFilter,
+        top: int,
+        continuation: str | None,
+        done: Callback[Page],
+        *,
+        payloads: bool = True,
+    ) -> None:
+        try:
+            walk = listing.Listing(self._hub, filter, top, continuation, payloads)
+        except StoreError as refused:
+            unknown = refused
+            self._post(lambda: done(unknown))
+            return
+        self._walk(walk.step, done)
+
+    def count(self, filter: InstanceFilter, by_name: bool, done: Callback[Counts]) -> None:
+        self._walk(listing.Counting(self._hub, filter, by_name).step, done)
+
+    def _walk(self, step: Callable[[listing.Call], Awaitable[T | None]], done: Callback[T]) -> None:
+        """Take steps until there is an answer; others come between them."""
+
+        async def operation(connection: Connection) -> T | None:
+            async def call(function: str, *arguments: Any) -> list[Any]:
+                places = ", ".join(f"${number}" for number in range(1, len(arguments) + 1))
+                found: list[Any] = await connection.fetch(f"SELECT * FROM {self._name(function)}({places})", *arguments)
+                return found
+
+            return await step(call)
+
+        def stepped(answer: T | StoreError | None) -> None:
+            if answer is None:
+                self._ask(self._reads, operation, stepped)
             else:
-                position = await self._start(connection, filter)
-            arguments = listing.arguments(self._hub, filter, position, top + 1)
-            places = ", ".join(f"${number}" for number in range(1, len(arguments) + 1))
-            rows = await connection.fetch(f"SELECT * FROM {self._name('page')}({places})", *arguments)
-            items = [record_of(row) for row in rows[:top]]
-            more = len(rows) > top and top > 0
-            return Page(items, listing.continuation_after(position.order, items[-1]) if more else None)
+                done(answer)
 
-        self._ask(self._reads, operation, done)
-
-    async def _start(self, connection: Connection, filter: InstanceFilter) -> listing.Position:
-        """The first page: by status rather than by time when few instances have it."""
-        orders = listing.orders(filter)
-        order = next(iter(orders))
-        if order == "created" and "status" in orders:
-            text = f"SELECT {self._name('few_of_status')}($1, $2, $3)"
-            statuses = list(map(int, filter.statuses))
-            if await connection.fetchval(text, self._hub, statuses, listing.FEW + 1) <= listing.FEW:
-                order = "status"
-        return listing.Position(order, orders[order])
+        self._ask(self._reads, operation, stepped)
 
     # settings, time
 

@@ -14,6 +14,7 @@ from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.provider import (
     Callback,
+    Counts,
     DueTimer,
     HostRegistration,
     HostRow,
@@ -23,6 +24,7 @@ from perdure.storage.provider import (
     StoreError,
 )
 from perdure.storage.sqlite import claims, commits, hosts, queries, settings
+from perdure.storage.sqlite.counting import Counting
 from perdure.storage.sqlite.database import Connect, Database, WriteLock
 from perdure.storage.sqlite.foreign import ForeignCommits
 from perdure.storage.sqlite.locks import HostLocks
@@ -192,14 +194,28 @@ class SqliteProvider:
     def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
         self._reader.submit(lambda connection: queries.count_inbox(connection, numbers, now), done)
 
-    def query(self, filter: InstanceFilter, top: int, continuation: str | None, done: Callback[Page]) -> None:
-        listing = queries.Listing(self._hub, filter, top, continuation)
+    def query(
+        self,
+        filter: InstanceFilter,
+        top: int,
+        continuation: str | None,
+        done: Callback[Page],
+        *,
+        payloads: bool = True,
+    ) -> None:
+        self._read_on(queries.Listing(self._hub, filter, top, continuation, payloads).step, done)
 
-        def operation(connection: sqlite3.Connection) -> Page:
-            page = listing.step(connection)
-            if page is None:
+    def count(self, filter: InstanceFilter, by_name: bool, done: Callback[Counts]) -> None:
+        self._read_on(Counting(self._hub, filter, by_name).step, done)
+
+    def _read_on(self, step: Callable[[sqlite3.Connection], T | None], done: Callback[T]) -> None:
+        """Read slice by slice until there is an answer."""
+
+        def operation(connection: sqlite3.Connection) -> T:
+            answer = step(connection)
+            if answer is None:
                 raise Again
-            return page
+            return answer
 
         self._reader.submit(operation, done)
 

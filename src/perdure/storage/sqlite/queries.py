@@ -10,14 +10,13 @@ from contextlib import closing
 from itertools import chain, takewhile
 from typing import Any
 
-import msgspec
-
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
-from perdure.storage.provider import DueTimer, StoreError
+from perdure.storage.listing import CREATED, ID, LAST, STATUS, Key, Position, continuation_at, position_of
+from perdure.storage.provider import DueTimer
+from perdure.storage.sqlite.counting import beginning
 from perdure.storage.sqlite.hosts import holding
 from perdure.storage.sqlite.payloads import history_body
 from perdure.storage.sqlite.rows import record_of, tags_of
-from perdure.storage.sqlite.standing import json_list
 from perdure.storage.sqlite.statements import SQL
 
 #: seconds that one slice of a listing may hold its snapshot
@@ -25,36 +24,23 @@ SLICE = 0.05
 #: rows of history that one statement reads
 HISTORY_WINDOW = 1000
 
-_LAST = (1 << 63) - 1
-#: with no more instances than this in the wanted statuses, a listing looks at all of them
-FEW = 2000
-
-Key = list[int | str]
 Row = tuple[Any, ...]
 Walk = Generator[tuple[Key, Row], None, None]
 #: the columns that filters look at
 _N, _ID, _KIND, _NAME, _STATUS, _CREATED, _PARENT_ID, _TAGS = range(8)
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
-    """Where a listing goes on: the order it has, and the key to go on after."""
-
-    order: str
-    key: list[int | str]
-
-
-_encode = msgspec.json.Encoder().encode
-_decode: msgspec.json.Decoder[Position] = msgspec.json.Decoder(Position)
-
-
 class Listing:
     """One page in the making. `step` works for one slice; a page may need several."""
 
-    def __init__(self, hub: int, filter: InstanceFilter, top: int, continuation: str | None) -> None:
+    def __init__(
+        self, hub: int, filter: InstanceFilter, top: int, continuation: str | None, payloads: bool = True
+    ) -> None:
         self._hub = hub
         self._filter = filter
         self._top = top
         self._continuation = continuation
+        self._load = SQL.load if payloads else SQL.load_brief
         self._items: list[InstanceRecord] = []
         self._order = ""
         self._key: Key = []
@@ -68,10 +54,9 @@ class Listing:
             for key, row in walk:
                 if self._matches(row):
                     if len(self._items) == self._top:
-                        return Page(self._items, _encode(Position(self._order, self._key)).decode())
-                    self._items.append(
-                        record_of(connection, connection.execute(SQL.load, (row[_N], self._hub)).fetchone())
-                    )
+                        return Page(self._items, continuation_at(Position(self._order, self._key)))
+                    loaded = connection.execute(self._load, (row[_N], self._hub)).fetchone()
+                    self._items.append(record_of(connection, loaded))
                 self._key = key
                 if time.monotonic() > end:
                     return None
@@ -79,42 +64,22 @@ class Listing:
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Choose the index to walk, or go on in the one that the last page walked."""
-        filter = self._filter
-        starts: dict[str, Key] = {"created": [(filter.created_from or 0) - 1, _LAST]}
-        if filter.id_prefix is not None:
-            starts = {"id": [filter.id_prefix]}
-        elif filter.statuses:
-            starts["status"] = [-1]
         if self._continuation:
-            position = _position(self._continuation)
-            start = starts.get(position.order, [])
-            if not start or [type(part) for part in position.key] != [type(part) for part in start]:
-                raise _unknown(self._continuation)
-            self._order, self._key = position.order, position.key
-            return
-        self._order = next(iter(starts))
-        if "status" in starts and self._prefers_status(connection):
-            self._order = "status"
-        self._key = starts[self._order]
-
-    def _prefers_status(self, connection: sqlite3.Connection) -> bool:
-        filter = self._filter
-        if filter.created_from is None and filter.created_to is None:
-            return True
-        statuses = json_list(map(int, filter.statuses))
-        (count,) = connection.execute(SQL.few_of_status, (self._hub, statuses, FEW + 1)).fetchone()
-        return bool(count <= FEW)
+            begin = position_of(self._filter, self._continuation)
+        else:
+            begin = beginning(connection, self._hub, self._filter)
+        self._order, self._key = begin.order, begin.key
 
     def _walk(self, connection: sqlite3.Connection) -> Walk:
         walks: dict[str, Callable[[sqlite3.Connection], Walk]] = {
-            "created": self._by_created,
-            "status": self._by_status,
-            "id": self._by_id,
+            CREATED: self._by_created,
+            STATUS: self._by_status,
+            ID: self._by_id,
         }
         return walks[self._order](connection)
 
     def _by_created(self, connection: sqlite3.Connection) -> Walk:
-        to = _LAST if self._filter.created_to is None else self._filter.created_to
+        to = LAST if self._filter.created_to is None else self._filter.created_to
         created, n = self._key
         instant = connection.execute(SQL.page_of_instant, (self._hub, created, n))
         found = chain(instant, connection.execute(SQL.page_by_created, (self._hub, created)))
@@ -149,17 +114,6 @@ class Listing:
             and (filter.parent_id is None or row[_PARENT_ID] == filter.parent_id)
             and (not filter.tags or _has_tags(tags_of(row[_TAGS]), filter.tags))
         )
-
-
-def _position(continuation: str) -> Position:
-    try:
-        return _decode.decode(continuation)
-    except msgspec.DecodeError as problem:
-        raise _unknown(continuation) from problem
-
-
-def _unknown(continuation: str) -> StoreError:
-    return StoreError(f"unknown continuation {continuation!r}: pass on what the last page gave, or none")
 
 
 def _has_tags(tags: dict[str, str] | None, wanted: dict[str, str]) -> bool:

@@ -3,7 +3,8 @@
 --
 -- `@plan@` stands for settings: joins follow indexes whatever the statistics of the moment say. The tables start empty
 -- and may grow by a million rows before they are analysed for the first time, and plans are kept as long as a
--- connection. OFFSET 0 keeps a join in the order written. `@plan@` also bounds waiting for locks.
+-- connection. OFFSET 0 keeps a join in the order written. `@plan@` also bounds waiting for locks. `@walk@` follows one
+-- index in its order besides. `@matching@` stands for the filters of a listing that no index knows.
 
 -- Everything that instances have, and the instances.
 CREATE FUNCTION drop_instances@(p_numbers bigint[]) RETURNS void LANGUAGE plpgsql @plan@ AS $body$
@@ -538,36 +539,133 @@ BEGIN
     JOIN instance i ON i.hub = p_hub AND i.id = u.id COLLATE "C" ORDER BY u.o;
 END $body$;
 
--- One page of a listing, in one of three orders, from a key on; null filters nothing.
-CREATE FUNCTION page@(
-    p_hub integer, p_order text, p_created bigint, p_after bigint, p_id text, p_top integer, p_from bigint, p_to bigint,
-    p_statuses integer[], p_prefix text, p_name text, p_parent text, p_tags jsonb, p_kinds integer[]
-) RETURNS SETOF instance LANGUAGE plpgsql @plan@ AS $body$
+-- How far one step of a walk may look: the key that stands p_window instances after a key; the end when fewer are left.
+-- `more`: there is something behind it.
+CREATE FUNCTION bound@(
+    p_hub integer, p_order text, p_created bigint, p_after bigint, p_id text, p_window integer, p_to bigint,
+    p_statuses integer[], p_prefix text, OUT created bigint, OUT n bigint, OUT id text, OUT more boolean
+) LANGUAGE plpgsql STABLE @walk@ AS $body$
 BEGIN
     IF p_order = 'created' THEN
-        RETURN QUERY SELECT i.* FROM instance i
+        SELECT i.created, i.n, NULL, true FROM instance i
         WHERE i.hub = p_hub AND (i.created, i.n) > (p_created, p_after) AND i.created <= p_to
-            AND (p_statuses IS NULL OR i.status = ANY (p_statuses))
-            AND (p_name IS NULL OR starts_with(i.name, p_name)) AND (p_parent IS NULL OR i.parent_id = p_parent)
-            AND (p_kinds IS NULL OR i.kind = ANY (p_kinds)) AND (p_tags IS NULL OR i.tags::jsonb @> p_tags)
-        ORDER BY i.created, i.n LIMIT p_top;
+        ORDER BY i.created, i.n OFFSET p_window LIMIT 1 INTO created, n, id, more;
     ELSIF p_order = 'id' THEN
-        RETURN QUERY SELECT i.* FROM instance i
-        WHERE i.hub = p_hub AND i.id >= p_id AND i.id < p_prefix || U&'\+10FFFF' AND starts_with(i.id, p_prefix)
-            AND i.created BETWEEN p_from AND p_to AND (p_statuses IS NULL OR i.status = ANY (p_statuses))
-            AND (p_name IS NULL OR starts_with(i.name, p_name)) AND (p_parent IS NULL OR i.parent_id = p_parent)
-            AND (p_kinds IS NULL OR i.kind = ANY (p_kinds)) AND (p_tags IS NULL OR i.tags::jsonb @> p_tags)
-        ORDER BY i.id LIMIT p_top;
+        SELECT NULL, NULL, i.id, true FROM instance i
+        WHERE i.hub = p_hub AND i.id >= p_id AND i.id < p_prefix || U&'\+10FFFF'
+        ORDER BY i.id OFFSET p_window LIMIT 1 INTO created, n, id, more;
     ELSE
-        RETURN QUERY SELECT i.* FROM (
-            SELECT f.n FROM unnest(p_statuses) AS s (status) CROSS JOIN LATERAL (
+        SELECT NULL, min(f.n), NULL, min(f.n) IS NOT NULL FROM unnest(p_statuses) AS s (status) CROSS JOIN LATERAL (
+            SELECT i.n FROM instance i WHERE i.hub = p_hub AND i.status = s.status AND i.n > p_after
+            ORDER BY i.n OFFSET p_window LIMIT 1
+        ) f INTO created, n, id, more;
+    END IF;
+    more := coalesce(more, false);
+    created := coalesce(created, p_to);
+    n := coalesce(n, 9223372036854775807);
+    id := coalesce(id, coalesce(p_prefix, '') || U&'\+10FFFF');
+END $body$;
+
+-- One step of a listing, in one of three orders, from a key on; null filters nothing. A last row without a number says
+-- up to where it looked, when there is more behind.
+CREATE FUNCTION page@(
+    p_hub integer, p_order text, p_created bigint, p_after bigint, p_id text, p_window integer, p_to bigint,
+    p_statuses integer[], p_prefix text, p_from bigint, p_name text, p_parent text, p_tags jsonb, p_kinds integer[],
+    p_top integer, p_payloads boolean
+) RETURNS TABLE (
+    n bigint, id text, kind integer, name text, version text, generation integer, turn integer, status integer,
+    owner bigint, created bigint, started bigint, updated bigint, completed bigint, parent_n bigint,
+    parent_generation integer, parent_task integer, parent_id text, parked text, suspect integer, not_before bigint,
+    lock_holder bigint, "cursor" integer, first_turn integer, tags text, input text, output text, custom_status text,
+    state text, last_created bigint, last_n bigint, last_id text
+) LANGUAGE plpgsql STABLE @walk@ AS $body$
+#variable_conflict use_column
+DECLARE
+    b record; v_found bigint[];
+BEGIN
+    b := bound@(p_hub, p_order, p_created, p_after, p_id, p_window, p_to, p_statuses, p_prefix);
+    IF p_order = 'created' THEN
+        v_found := ARRAY(SELECT i.n FROM instance i
+            WHERE i.hub = p_hub AND (i.created, i.n) > (p_created, p_after) AND (i.created, i.n) <= (b.created, b.n)
+                AND (p_statuses IS NULL OR i.status = ANY (p_statuses)) AND @matching@
+            ORDER BY i.created, i.n LIMIT p_top);
+    ELSIF p_order = 'id' THEN
+        v_found := ARRAY(SELECT i.n FROM instance i
+            WHERE i.hub = p_hub AND i.id >= p_id AND i.id <= b.id AND starts_with(i.id, p_prefix)
+                AND i.created + 0 BETWEEN p_from AND p_to
+                AND (p_statuses IS NULL OR i.status = ANY (p_statuses)) AND @matching@
+            ORDER BY i.id LIMIT p_top);
+    ELSE
+        v_found := ARRAY(SELECT f.n FROM unnest(p_statuses) AS s (status) CROSS JOIN LATERAL (
                 SELECT i.n FROM instance i
-                WHERE i.hub = p_hub AND i.status = s.status AND i.n > p_after AND i.created BETWEEN p_from AND p_to
-                    AND (p_name IS NULL OR starts_with(i.name, p_name)) AND (p_parent IS NULL OR i.parent_id = p_parent)
-                    AND (p_kinds IS NULL OR i.kind = ANY (p_kinds)) AND (p_tags IS NULL OR i.tags::jsonb @> p_tags)
+                WHERE i.hub = p_hub AND i.status = s.status AND i.n > p_after AND i.n <= b.n
+                    AND i.created + 0 BETWEEN p_from AND p_to AND @matching@
                 ORDER BY i.n LIMIT p_top
-            ) f ORDER BY f.n LIMIT p_top
-        ) f JOIN instance i ON i.n = f.n ORDER BY i.n;
+            ) f ORDER BY f.n LIMIT p_top);
+    END IF;
+    RETURN QUERY
+    SELECT i.n, i.id, i.kind, i.name, i.version, i.generation, i.turn, i.status, i.owner, i.created, i.started,
+        i.updated, i.completed, i.parent_n, i.parent_generation, i.parent_task, i.parent_id, i.parked, i.suspect,
+        i.not_before, i.lock_holder, i."cursor", i.first_turn, i.tags, CASE WHEN p_payloads THEN i.input END,
+        CASE WHEN p_payloads THEN i.output END, CASE WHEN p_payloads THEN i.custom_status END,
+        CASE WHEN p_payloads THEN i.state END, NULL::bigint, NULL::bigint, NULL::text
+    FROM unnest(v_found) WITH ORDINALITY AS u (n, o) JOIN instance i ON i.n = u.n ORDER BY u.o;
+    IF b.more THEN
+        last_created := b.created; last_n := b.n; last_id := b.id;
+        RETURN NEXT;
+    END IF;
+END $body$;
+
+-- One step of a count by status and, if asked for, name; the last row, without a number, as in page@.
+CREATE FUNCTION count@(
+    p_hub integer, p_order text, p_created bigint, p_after bigint, p_id text, p_window integer, p_to bigint,
+    p_statuses integer[], p_prefix text, p_from bigint, p_name text, p_parent text, p_tags jsonb, p_kinds integer[],
+    p_by_name boolean
+) RETURNS TABLE (name text, status integer, number bigint, last_created bigint, last_n bigint, last_id text)
+LANGUAGE plpgsql STABLE @walk@ AS $body$
+#variable_conflict use_column
+DECLARE
+    b record;
+BEGIN
+    b := bound@(p_hub, p_order, p_created, p_after, p_id, p_window, p_to, p_statuses, p_prefix);
+    IF p_order = 'created' THEN
+        RETURN QUERY SELECT f.name, f.status, count(*), NULL::bigint, NULL::bigint, NULL::text FROM (
+            SELECT CASE WHEN p_by_name THEN i.name ELSE '' END AS name, i.status FROM instance i
+            WHERE i.hub = p_hub AND (i.created, i.n) > (p_created, p_after) AND (i.created, i.n) <= (b.created, b.n)
+                AND (p_statuses IS NULL OR i.status = ANY (p_statuses)) AND @matching@
+            ORDER BY i.created, i.n OFFSET 0
+        ) f GROUP BY 1, 2;
+    ELSIF p_order = 'id' THEN
+        RETURN QUERY SELECT f.name, f.status, count(*), NULL::bigint, NULL::bigint, NULL::text FROM (
+            SELECT CASE WHEN p_by_name THEN i.name ELSE '' END AS name, i.status FROM instance i
+            WHERE i.hub = p_hub AND i.id >= p_id AND i.id <= b.id AND starts_with(i.id, p_prefix)
+                AND i.created + 0 BETWEEN p_from AND p_to
+                AND (p_statuses IS NULL OR i.status = ANY (p_statuses)) AND @matching@
+            ORDER BY i.id OFFSET 0
+        ) f GROUP BY 1, 2;
+    ELSIF NOT p_by_name AND p_from = 0 AND p_to = 9223372036854775807
+        AND coalesce(p_name, p_parent, p_tags::text, p_kinds::text) IS NULL THEN
+        -- the index alone
+        RETURN QUERY SELECT '', s.status, f.number, NULL::bigint, NULL::bigint, NULL::text
+        FROM unnest(p_statuses) AS s (status) CROSS JOIN LATERAL (
+            SELECT count(*) AS number FROM (
+                SELECT i.n FROM instance i
+                WHERE i.hub = p_hub AND i.status = s.status AND i.n > p_after AND i.n <= b.n ORDER BY i.n OFFSET 0) i
+        ) f WHERE f.number > 0;
+    ELSE
+        RETURN QUERY SELECT f.name, s.status, sum(f.number)::bigint, NULL::bigint, NULL::bigint, NULL::text
+        FROM unnest(p_statuses) AS s (status) CROSS JOIN LATERAL (
+            SELECT i.name, count(*) AS number FROM (
+                SELECT CASE WHEN p_by_name THEN i.name ELSE '' END AS name FROM instance i
+                WHERE i.hub = p_hub AND i.status = s.status AND i.n > p_after AND i.n <= b.n
+                    AND i.created + 0 BETWEEN p_from AND p_to AND @matching@
+                ORDER BY i.n OFFSET 0) i
+            GROUP BY 1
+        ) f GROUP BY 1, 2;
+    END IF;
+    IF b.more THEN
+        last_created := b.created; last_n := b.n; last_id := b.id;
+        RETURN NEXT;
     END IF;
 END $body$;
 

@@ -223,6 +223,12 @@ SELECT n, id, kind, name, version, generation, turn, status, owner, created, sta
     tags, input, output, custom_status, state
 FROM instance WHERE n = ? AND +hub = ?
 
+-- name: load_brief
+SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
+    parent_n, parent_generation, parent_task, parent_id, parked, suspect, not_before, lock_holder, cursor, first_turn,
+    tags, NULL, NULL, NULL, NULL
+FROM instance WHERE n = ? AND +hub = ?
+
 -- name: owners_of_ready
 SELECT min(owner) FROM instance WHERE hub = ? AND ready = 1 AND owner > ?
 
@@ -306,3 +312,44 @@ FROM instance WHERE hub = ? AND status = ? AND n > ? ORDER BY n
 -- name: page_by_id
 SELECT n, id, kind, name, status, created, parent_id, tags
 FROM instance WHERE hub = ? AND id >= ? AND id < ? ORDER BY id
+
+-- name: bound_by_created
+SELECT created FROM instance WHERE hub = ? AND created > ? AND created <= ? ORDER BY created LIMIT 1 OFFSET ?
+
+-- name: bound_by_status
+SELECT n FROM instance WHERE hub = ? AND status = ? AND n > ? ORDER BY n LIMIT 1 OFFSET ?
+
+-- name: bound_by_id
+SELECT id FROM instance WHERE hub = ? AND id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?
+
+-- name: count_in_index
+SELECT '', ?2, count(*) FROM instance WHERE hub = ?1 AND status = ?2 AND n > ?3 AND n <= ?4
+
+-- name: count_by_created
+SELECT name, status, count(*) FROM instance INDEXED BY instance_created
+WHERE hub = ?1 AND created > ?2 AND created <= ?3 AND +status IN (SELECT value FROM json_each(?4))
+    AND kind IN (SELECT value FROM json_each(?5)) AND substr(name, 1, length(?6)) = ?6
+    AND (?7 IS NULL OR parent_id = ?7)
+    AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) w WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(instance.tags) h WHERE h.key = w.key AND h.value = w.value)))
+GROUP BY name, status
+
+-- name: count_by_status
+SELECT name, status, count(*) FROM instance INDEXED BY instance_status
+WHERE hub = ?1 AND status = ?2 AND n > ?3 AND n <= ?4
+    AND kind IN (SELECT value FROM json_each(?5)) AND substr(name, 1, length(?6)) = ?6
+    AND (?7 IS NULL OR parent_id = ?7)
+    AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) w WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(instance.tags) h WHERE h.key = w.key AND h.value = w.value)))
+    AND +created >= ?9 AND +created <= ?10
+GROUP BY name
+
+-- name: count_by_id
+SELECT name, status, count(*) FROM instance INDEXED BY instance_id
+WHERE hub = ?1 AND id >= ?2 AND id < ?3 AND +status IN (SELECT value FROM json_each(?4))
+    AND kind IN (SELECT value FROM json_each(?5)) AND substr(name, 1, length(?6)) = ?6
+    AND (?7 IS NULL OR parent_id = ?7)
+    AND (?8 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?8) w WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(instance.tags) h WHERE h.key = w.key AND h.value = w.value)))
+    AND +created >= ?9 AND +created <= ?10 AND substr(id, 1, length(?11)) = ?11
+GROUP BY name, status
