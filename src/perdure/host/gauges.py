@@ -39,7 +39,7 @@ def host_gauges(hub: TaskHub, workers: Workers, metrics: Metrics) -> list[Gauge]
         _one("perdure_turns_running", "Turns under way on this host", hub.dispatcher.running),
         _one("perdure_turns_queued", "Instances of this host that wait for a turn", hub.dispatcher.queued),
         _one("perdure_activities_running", "Activities under way on this host", hub.activities.running),
-        _one("perdure_instances_in_memory", "Instances that this host keeps in memory", len(hub.registry)),
+        _one("perdure_instances_in_memory", "Instances that this host keeps in memory", len(hub.registry.warm)),
         _one("perdure_sessions", "Orchestrations whose code this host keeps between turns", workers.sessions),
         _one("perdure_worker_processes", "Worker processes that have loaded the app", len(workers.processes)),
         Gauge(

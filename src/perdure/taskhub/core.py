@@ -83,7 +83,7 @@ class TaskHub:
             return
         lost, self.token, self.accepting = self.token, 0, False
         self.telemetry.token_lost(lost)
-        for instance in self.registry.warm():
+        for instance in self.registry.warm.all():
             self._executor.drop_session(instance.state.n)
         self.ownership.end()
         self.committer.stop()
@@ -134,7 +134,7 @@ class TaskHub:
         self.accepting = False
 
         def no_more_turns() -> None:
-            for instance in self.registry.warm():
+            for instance in self.registry.warm.all():
                 for row in instance.inbox:
                     if row.seq == 0 and not row.writing:
                         self.activities.write_result(row, instance.state.n)

@@ -93,7 +93,7 @@ class Dispatcher:
             elif instance.more_after:
                 self._shift.registry.read_more(instance)
             else:
-                self._shift.registry.make_room()
+                self._shift.registry.warm.make_room()
             return
         instance.phase = Phase.QUEUED
         self._shift.lanes.of(instance).ready.append(instance)
@@ -129,7 +129,7 @@ class Dispatcher:
 
     def _start(self, instance: Instance) -> None:
         instance.ticket += 1
-        self._shift.registry.touch(instance)
+        self._shift.registry.warm.touch(instance)
         state = instance.state
         if instance.controls and state.kind is InstanceKind.ENTITY:
             self._entity_turns.clear(instance)

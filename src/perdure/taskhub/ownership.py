@@ -101,7 +101,7 @@ class Ownership:
 
         self._store.beat(token, beaten)
         self._watch()
-        self._registry.sweep()
+        self._registry.warm.sweep()
         self._tick(self._options.host_ttl / _BEATS, self._beat)
 
     def _watch(self) -> None:

@@ -1,9 +1,8 @@
-"""The warm instances of a host: loading, delivery, eviction."""
+"""How instances come into the memory of a host, and how messages reach them there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 
 from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import CONTROL, from_record, new_state
@@ -14,13 +13,12 @@ from perdure.taskhub.instance import INBOX_BOUND, Instance, Phase, Row
 from perdure.taskhub.interfaces import Clock, Executor, Store, Wakes
 from perdure.taskhub.options import HubOptions
 from perdure.taskhub.timers import TimerWindow
+from perdure.taskhub.warm import WarmInstances
 
 #: how often a failed load is tried again, in seconds
 _RETRY_SECONDS = 0.1
 #: how soon an instance that moved on while it was read is read again, in seconds
 _REFRESH_SECONDS = 0.01
-#: instances looked at for one that may leave memory
-_LOOK_AT = 32
 
 
 class Registry:
@@ -33,8 +31,8 @@ class Registry:
         self, store: Store, clock: Clock, executor: Executor, wakes: Wakes, timers: TimerWindow, options: HubOptions
     ) -> None:
         self._store, self._clock, self._executor, self._wakes = store, clock, executor, wakes
-        self._timers, self._options = timers, options
-        self._warm: dict[int, Instance] = {}
+        self._timers = timers
+        self.warm = WarmInstances(clock, options.max_warm, options.warm_idle)
         self._loading: dict[int, list[Row]] = {}
         self._wanted: list[int] = []
         self._looks: list[Callable[[], None]] = []
@@ -53,42 +51,24 @@ class Registry:
 
     def begin(self, token: int, time: Callable[[], int]) -> None:
         """Start empty under a token; `time` is the store's clock."""
-        self._warm, self._loading, self._wanted = {}, {}, []
+        self.warm.clear()
+        self._loading, self._wanted = {}, []
         self._looks, self._looking = [], False
         self.leaving, self._passed_on = False, set()
         self.token, self._time = token, time
 
-    def __len__(self) -> int:
-        return len(self._warm)
-
     def get(self, n: int) -> Instance | None:
         """The warm instance with this number."""
-        return self._warm.get(n)
-
-    def warm(self) -> list[Instance]:
-        """All warm instances, least recently used first."""
-        return list(self._warm.values())
+        return self.warm.get(n)
 
     def has_room(self) -> bool:
-        """Whether this host should own more instances; if not, new ones are left to who has room. Instances that only
-        sleep make room."""
-        if len(self._warm) < self._options.max_warm:
-            return True
-        oldest = next(iter(self._warm.values()), None)
-        return oldest is None or _sleeps(oldest)
-
-    def touch(self, instance: Instance) -> None:
-        """The instance is in use now."""
-        n = instance.state.n
-        instance.used = self._clock.monotonic()
-        if self._warm.pop(n, None) is not None:
-            self._warm[n] = instance
+        """Whether this host should own more instances; if not, new ones are left to who has room."""
+        return self.warm.has_room()
 
     def created(self, new: NewInstance) -> None:
         """This host created an instance and owns it."""
         instance = Instance(new_state(new))
-        self._keep(instance)
-        self.on_ready(instance)
+        self._admit(instance)
 
     def message_committed(self, message: Message, verdict: MessageVerdict) -> None:
         """A message is durable: hand it to its instance, here or on the host that owns it."""
@@ -101,7 +81,7 @@ class Registry:
         self.deliver(verdict.n, row, verdict.owner, ahead=message.ahead)
 
     def _hold_back(self, message: Message, verdict: MessageVerdict) -> None:
-        instance = self._warm.get(verdict.n)
+        instance = self.warm.get(verdict.n)
         row = Row(verdict.seq, message.event, message.generation, message.task, message.due)
         if verdict.owner == self.token:
             if instance is not None:
@@ -121,7 +101,7 @@ class Registry:
         if self.leaving:
             self.pass_on(n)
             return
-        instance = self._warm.get(n)
+        instance = self.warm.get(n)
         if owner == self.token:
             if instance is not None:
                 self._deliver_warm(instance, row, ahead)
@@ -168,7 +148,7 @@ class Registry:
 
     def timer_due(self, seq: int, n: int) -> None:
         """The time of a message that was held back has come."""
-        instance = self._warm.get(n)
+        instance = self.warm.get(n)
         if instance is None:
             self.load(n)
             return
@@ -180,7 +160,7 @@ class Registry:
 
     def load(self, n: int) -> None:
         """Own and load an instance unless it is warm; what arrives meanwhile is merged in."""
-        if n in self._warm or n in self._loading:
+        if n in self.warm or n in self._loading:
             return
         self._loading[n] = []
         if not self._wanted:
@@ -189,7 +169,7 @@ class Registry:
 
     def refresh(self, n: int) -> None:
         """Another host sent something to this instance: load it, or what a warm one does not know."""
-        if n in self._warm:
+        if n in self.warm:
             self._refresh([n], _nothing)
         else:
             self.load(n)
@@ -236,7 +216,7 @@ class Registry:
         """An instance was claimed and loaded: keep it, with everything that waits for it."""
         n = loaded.record.n
         late = self._loading.pop(n, [])
-        if n in self._warm:
+        if n in self.warm:
             return
         instance = Instance(from_record(loaded.record))
         rows = [Row(row.seq, row.event, row.generation, row.task, row.due) for row in loaded.inbox]
@@ -245,8 +225,7 @@ class Registry:
         late = [row for row in late if row.seq not in instance.loaded and (not loaded.more or row.seq < last)]
         instance.more_after = last if loaded.more else 0
         self._take_in(instance, rows + sorted(late, key=lambda row: row.seq))
-        self._keep(instance)
-        self.on_ready(instance)
+        self._admit(instance)
 
     def _take_in(self, instance: Instance, rows: list[Row]) -> None:
         """Add rows in the order given; those that are not yet due are held back."""
@@ -300,7 +279,7 @@ class Registry:
         known: dict[int, set[int]] = {}
         unknown: dict[int, None] = {}
         for n, seq in waiting:
-            instance = self._warm.get(n)
+            instance = self.warm.get(n)
             if instance is None:
                 self.load(n)
             elif seq and not instance.more_after:
@@ -338,7 +317,7 @@ class Registry:
     def _merge(self, loaded: Loaded) -> bool:
         """Add the rows that a warm instance does not know. Only a reading of the very turn it stands at can tell: in
         an older one, rows are left that a turn has consumed since, in a newer one that turn is about to be told."""
-        instance = self._warm.get(loaded.record.n)
+        instance = self.warm.get(loaded.record.n)
         if instance is None:
             self.load(loaded.record.n)
             return True
@@ -364,7 +343,7 @@ class Registry:
         n, turn, token = instance.state.n, instance.state.turn, self.token
 
         def read(answer: list[InboxRow] | StoreError) -> None:
-            if token != self.token or self._warm.get(n) is not instance:
+            if token != self.token or self.warm.get(n) is not instance:
                 return
             if isinstance(answer, StoreError):
                 self._clock.later(_RETRY_SECONDS, lambda: self._read_again(token, instance, after))
@@ -376,7 +355,7 @@ class Registry:
         self._store.read_inbox(n, after, read)
 
     def _read_again(self, token: int, instance: Instance, after: int) -> None:
-        if token == self.token and self._warm.get(instance.state.n) is instance:
+        if token == self.token and self.warm.get(instance.state.n) is instance:
             self._read_window(instance, after)
 
     def _read_in(self, instance: Instance, window: list[InboxRow]) -> None:
@@ -400,37 +379,15 @@ class Registry:
         if instance.phase is Phase.IDLE:
             self.on_ready(instance)
 
-    def _keep(self, instance: Instance) -> None:
-        instance.used = self._clock.monotonic()
-        self._warm[instance.state.n] = instance
-        self.make_room()
-
-    def make_room(self) -> None:
-        """Forget idle instances, least recently used first, while there are more than the limit."""
-        count = len(self._warm) - self._options.max_warm
-        if count <= 0:
-            return
-        victims = []
-        for instance in islice(self._warm.values(), count + _LOOK_AT):
-            if _sleeps(instance):
-                victims.append(instance)
-                if len(victims) >= count:
-                    break
-        for instance in victims:
-            self.forget(instance)
-
-    def sweep(self) -> None:
-        """Forget instances that have been idle for long."""
-        limit = self._clock.monotonic() - self._options.warm_idle
-        for instance in list(self._warm.values()):
-            if instance.used > limit:
-                break
-            if _sleeps(instance):
-                self.forget(instance)
+    def _admit(self, instance: Instance) -> None:
+        """Keep an instance, and let it do what waits for it before somebody has to leave."""
+        self.warm.add(instance)
+        self.on_ready(instance)
+        self.warm.make_room()
 
     def forget(self, instance: Instance) -> None:
         """Drop an instance from memory; it stays owned, and its session may stay."""
-        self._warm.pop(instance.state.n, None)
+        self.warm.remove(instance)
 
     def abandon(self, instance: Instance) -> None:
         """Drop an instance whose state in memory can no longer be trusted, with its session."""
@@ -441,8 +398,3 @@ class Registry:
 
 def _nothing() -> None:
     """Nobody waits for this."""
-
-
-def _sleeps(instance: Instance) -> bool:
-    """Whether an instance may leave memory: nothing waits for it here, and nothing of it is under way."""
-    return instance.phase is Phase.IDLE and not instance.inbox and not instance.backlog

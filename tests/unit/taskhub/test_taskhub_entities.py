@@ -48,7 +48,7 @@ def test_signals_beyond_memory_are_taken_in_order_while_more_come(monkeypatch, s
     bench.time.advance(20)
     assert sent == [Done()] * 300
     assert amounts(bench) == list(range(300))
-    assert len(bench.hub.registry.warm()[0].loaded) < 50
+    assert len(bench.hub.registry.warm.all()[0].loaded) < 50
 
 
 def test_the_unlock_is_seen_behind_more_than_fits_in_memory(monkeypatch):
@@ -227,7 +227,7 @@ def test_a_message_that_another_host_has_consumed_since_is_not_taken_again():
     bench = Bench({}, warm_idle=1.0)
     add(bench, 1)
     bench.time.advance(60)
-    assert not bench.hub.registry.warm()
+    assert not bench.hub.registry.warm.all()
     consumed = Message(0, EntityOperationRequested("add", "100"), instance_id=HITS)
     bench.hub.registry.message_committed(consumed, MessageVerdict(777, record(bench).n, 0))
     bench.time.advance(1)

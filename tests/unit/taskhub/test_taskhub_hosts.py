@@ -23,14 +23,14 @@ def test_more_instances_than_fit_in_memory_all_complete():
         assert bench.call(StartInstance("Chain", f"c{i}")) == Started(f"c{i}")
     bench.time.advance(30)
     assert {bench.status(f"c{i}") for i in range(60)} == {"Completed"}
-    assert len(bench.hub.registry) <= 10
+    assert len(bench.hub.registry.warm) <= 10
 
 
 def test_a_start_for_later_waits_in_the_store():
     bench = Bench({"Chain": chain})
     bench.call(StartInstance("Chain", "c1", start_at=bench.time.now + 600_000_000))
     bench.time.advance(590)
-    assert bench.status("c1") == "Pending" and len(bench.hub.registry) == 0
+    assert bench.status("c1") == "Pending" and len(bench.hub.registry.warm) == 0
     bench.time.advance(13)
     assert bench.status("c1") == "Completed"
 
@@ -46,7 +46,7 @@ def test_evicted_sleepers_are_loaded_by_their_timer_and_events():
     bench.call(StartInstance("Sleeper", "s1"))
     bench.call(StartInstance("Sleeper", "s2"))
     bench.time.advance(600)
-    assert len(bench.hub.registry) == 0
+    assert len(bench.hub.registry.warm) == 0
     assert bench.call(RaiseEvent("s2", "go")) == Done()
     bench.time.advance(1)
     assert bench.status("s2") == "Completed"
@@ -145,7 +145,7 @@ def _idle_calls(sleepers: int) -> tuple[int, int]:
     bench.time.advance(0.0)
     steps = bench.time.steps
     bench.time.advance(60)
-    assert len(bench.hub.registry) <= 50
+    assert len(bench.hub.registry.warm) <= 50
     return len(calls), bench.time.steps - steps
 
 
@@ -176,4 +176,4 @@ def test_sleepers_make_room_for_new_instances():
     bench.time.advance(1)
     bench.call(StartInstance("Chain", "c1"))
     bench.time.advance(0.01)
-    assert bench.status("c1") == "Completed" and len(bench.hub.registry) <= 10
+    assert bench.status("c1") == "Completed" and len(bench.hub.registry.warm) <= 10
