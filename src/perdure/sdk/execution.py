@@ -200,6 +200,17 @@ class Execution:
         for event in recorded:
             self.next_number = max(self.next_number, getattr(event, "event_id", -1) + 1)
 
+    def let_go(self) -> None:
+        """Forget the tasks of code that is over: with them it would be garbage only a search for cycles could find."""
+        left = [*self.open.values(), *(wait for waits in self.waits.values() for wait in waits)]
+        for task in left:  # grows while it is walked: compounds and their children know each other
+            above, task._parent = task._parent, None
+            if above is not None:
+                left += above if type(above) is list else (above,)
+        self.open.clear()
+        self.waits.clear()
+        self.unscheduled.clear()
+
     # -- external events
 
     def open_wait(self, task: EventTask[Any]) -> None:

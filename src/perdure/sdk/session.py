@@ -140,7 +140,8 @@ class Session:
         """End the code here: its context is dead, what its `finally` blocks do or raise is ignored."""
         running, self._running = self._running, None
         self._send = self._throw = _not_started
-        self.waits_for = None
+        # its traceback holds this session
+        self.waits_for = self.error = None
         execution = self.execution
         if running is not None:
             execution.phase = Phase.CLOSED
@@ -148,6 +149,7 @@ class Session:
             with determinism.running(execution), contextlib.suppress(BaseException):
                 running.close()
         execution.phase = Phase.GONE
+        execution.let_go()
 
     def _start(self) -> None:
         prepared = self.prepared
