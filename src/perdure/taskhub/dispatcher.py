@@ -16,6 +16,9 @@ from perdure.taskhub.parked import ParkedList
 from perdure.taskhub.settlement import Settlement
 from perdure.taskhub.shift import Shift
 
+#: instances that wait for a turn, up to which there is time to fetch others before the host runs dry
+_FEW = 100
+
 
 class Dispatcher:
     """Starts the turns of the instances in memory, as many at once as the limit allows."""
@@ -113,7 +116,7 @@ class Dispatcher:
         self._scheduled = False
         for lane in self._shift.lanes.all:
             self._start_from(lane)
-        if not self._shift.lanes.queued:
+        if self._shift.lanes.queued <= _FEW:
             self.on_starved()
 
     def _start_from(self, lane: Lane) -> None:
