@@ -123,6 +123,11 @@ class Bench:
         sql = "select count(*) from Instances where id between ? and ? and completed is null"
         return int(self.query(sql, f"{prefix}-", f"{prefix}.")[0][0])
 
+    def waiting(self) -> int:
+        """Open instances that have run their first turn, of those named `waiting`."""
+        sql = "select count(*) from Instances where name = 'waiting' and started is not null and completed is null"
+        return int(self.query(sql)[0][0])
+
     def run(self, name: str, count: int, given: Any = None) -> Run:
         """Start instances at once and wait for all of them."""
         cpu = self.cpu()
