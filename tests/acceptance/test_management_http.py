@@ -332,7 +332,23 @@ def test_purge_many(host: Host) -> None:
     assert host.delete(base).status_code == 404, "what has not finished stays"
     dry = host.delete(f"{base}&includeRunning=true&dryRun=true")
     assert (dry.status_code, dry.json()) == (200, {"instancesDeleted": 1, "dryRun": True})
+    assert host.delete(f"{base}&runtimeStatus=pending").status_code == 404
     assert host.delete(f"{base}&includeRunning=true&runtimeStatus=pending").json() == {"instancesDeleted": 1}
+
+
+def test_purge_of_statuses_that_are_not_final_deletes_nothing(host: Host, new_id: str) -> None:
+    ended(host, "echo", new_id)
+    assert host.delete(f"{WEBHOOK}/instances?createdTimeFrom=2000-01-01&runtimeStatus=Running").status_code == 404
+    assert host.status(new_id) is not None
+
+
+def test_numbers_of_any_length(host: Host) -> None:
+    long = "9" * 5000
+    assert host.get(f"{WEBHOOK}/instances?top={long}&runtimeStatus={long}").status_code == 200
+    assert host.get(f"{WEBHOOK}/entities?top={long}").status_code == 200
+    error(host, 400, (lambda a: (a.status_code, a.text))(
+        host.delete(f"{WEBHOOK}/instances?createdTimeFrom=2000-01-01&runtimeStatus={long}")
+    ))  # fmt: skip
 
 
 def test_other_hubs_and_stores(host: Host) -> None:

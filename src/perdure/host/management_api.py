@@ -20,9 +20,9 @@ from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, m
 from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
 from perdure.host.openapi import document
 from perdure.host.operations_api import carry_out
-from perdure.host.query_values import BadParameter, Parameters, status_in_any_case
+from perdure.host.query_values import BadParameter, Parameters, status_in_any_case, unfit
 from perdure.model.history_view import status_json
-from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
+from perdure.model.instance import STATUS_BY_LABEL, InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
     Counted,
     CountInstances,
@@ -63,7 +63,6 @@ _CONTROL = {
     "resume": ResumeInstance,
     "rewind": RewindInstance,
 }
-_FINISHED = frozenset({RuntimeStatus.COMPLETED, RuntimeStatus.TERMINATED, RuntimeStatus.CANCELED, RuntimeStatus.FAILED})
 
 
 class ManagementApi:
@@ -302,8 +301,8 @@ class ManagementApi:
         include_running = parameters.flag("includeRunning", False)
         chosen = InstanceFilter(
             created_from=created_from,
-            created_to=parameters.time("createdTimeTo"),
-            statuses=_statuses_to_purge(parameters, include_running),
+            created_to=parameters.time_if_given("createdTimeTo"),
+            statuses=_statuses_to_purge(parameters),
             kinds=(InstanceKind.ORCHESTRATION,),
         )
         dry_run = parameters.flag("dryRun", False)
@@ -328,18 +327,16 @@ def _filter(parameters: Parameters) -> InstanceFilter:
     )
 
 
-def _statuses_to_purge(parameters: Parameters, include_running: bool) -> tuple[int, ...]:
+def _statuses_to_purge(parameters: Parameters) -> tuple[int, ...]:
+    """Raises `BadParameter` for what is no status: a purge must not delete more than was meant."""
     chosen: dict[int, None] = {}
     for value in parameters.all("runtimeStatus"):
         for part in filter(None, (piece.strip() for piece in value.split(","))):
             status = status_in_any_case(part)
             if status is None:
-                raise BadParameter(f"The value '{part}' of parameter 'runtimeStatus' is not a runtime status.")
-            if include_running or status in _FINISHED:
-                chosen[int(status)] = None
-    if chosen or include_running:
-        return tuple(chosen)
-    return tuple(sorted(int(status) for status in _FINISHED))
+                raise unfit("runtimeStatus", part, f"is not a runtime status. Expected {', '.join(STATUS_BY_LABEL)}.")
+            chosen[int(status)] = None
+    return tuple(chosen)
 
 
 def _waiting(parameters: Parameters) -> tuple[float | None, float]:

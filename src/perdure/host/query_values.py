@@ -13,14 +13,28 @@ from perdure.model.instance import STATUS_BY_LABEL, RuntimeStatus
 _ISO = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})"
     r"(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
-    r"\s*(Z|[+-]\d{2}:?\d{2})?",
+    # the + of a zone arrives as a space where it was not encoded
+    r"\s*(Z|[+-]\d{2}:?\d{2}|(?<=\d )\d{2}:?\d{2})?",
     re.IGNORECASE,
 )
+#: labels and numbers as texts
+_STATUSES = {**STATUS_BY_LABEL, **{str(int(status)): status for status in RuntimeStatus}}
+_STATUSES_IN_LOWER_CASE = {text.lower(): status for text, status in _STATUSES.items()}
 _US = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?)?")
+
+
+_LONGEST_NUMBER = 18
+_SHOWN = 100
 
 
 class BadParameter(ValueError):
     """A query parameter holds what it may not. The text names it, says what was received and what was expected."""
+
+
+def unfit(name: str, value: str, problem: str) -> BadParameter:
+    """The error for a value that is not what its parameter takes."""
+    shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+    return BadParameter(f"The value '{shown}' of parameter '{name}' {problem}")
 
 
 class Parameters:
@@ -62,7 +76,7 @@ class Parameters:
         except ValueError:
             number = math.nan
         if not 0 <= number < 1e9:
-            raise BadParameter(f"The value '{text}' of parameter '{name}' is not a number of seconds.")
+            raise unfit(name, text, "is not a number of seconds.")
         return number
 
     def count(self, name: str, default: int) -> int:
@@ -70,14 +84,23 @@ class Parameters:
         text = self.text(name)
         if text is None:
             return default
-        if not text.strip().isdecimal() or int(text) < 1:
-            raise BadParameter(f"The value '{text}' of parameter '{name}' is not a whole number of at least 1.")
-        return int(text)
+        digits = text.strip().lstrip("0")
+        if not (digits.isascii() and digits.isdecimal()):
+            raise unfit(name, text, "is not a whole number of at least 1.")
+        return int(digits[:_LONGEST_NUMBER])
 
     def time(self, name: str) -> int | None:
         """Microseconds since 1970, None for what is no time."""
         text = self.text(name)
         return None if text is None else parse_time(text)
+
+    def time_if_given(self, name: str) -> int | None:
+        """As `time`, but what is no time is refused. Raises `BadParameter`."""
+        text = self.text(name)
+        found = None if text is None else parse_time(text)
+        if text is not None and found is None:
+            raise unfit(name, text, "is no time. Expected ISO 8601, for example 2026-01-31T10:00Z.")
+        return found
 
     def tags(self, name: str) -> dict[str, str] | None:
         """NAME=VALUE, repeated; None when there is none. Raises `BadParameter`."""
@@ -85,7 +108,7 @@ class Parameters:
         for text in self.all(name):
             tag, equals, value = text.partition("=")
             if not tag or not equals:
-                raise BadParameter(f"The value '{text}' of parameter '{name}' is not NAME=VALUE.")
+                raise unfit(name, text, "is not NAME=VALUE.")
             found[tag] = value
         return found or None
 
@@ -94,22 +117,15 @@ class Parameters:
         found: dict[int, None] = {}
         for value in self.all(name):
             for part in value.split(","):
-                status = _status(part.strip())
+                status = _STATUSES.get(part.strip())
                 if status is not None:
                     found[int(status)] = None
         return tuple(found)
 
 
-def _status(text: str) -> RuntimeStatus | None:
-    if text.isdecimal() and int(text) in RuntimeStatus.__members__.values():
-        return RuntimeStatus(int(text))
-    return STATUS_BY_LABEL.get(text)
-
-
 def status_in_any_case(text: str) -> RuntimeStatus | None:
     """A status by label in any case, or by number."""
-    lower = text.strip().lower()
-    return _status(text.strip()) or next((s for label, s in STATUS_BY_LABEL.items() if label.lower() == lower), None)
+    return _STATUSES_IN_LOWER_CASE.get(text.strip().lower())
 
 
 def parse_time(text: str) -> int | None:
@@ -146,7 +162,8 @@ def _from_iso(text: str) -> datetime | None:
 def _zone(text: str | None) -> timezone | None:
     if not text or text.upper() == "Z":
         return timezone.utc
-    offset = datetime.strptime(text.replace(":", ""), "%z").tzinfo
+    text = text.replace(":", "")
+    offset = datetime.strptime(text if text[0] in "+-" else f"+{text}", "%z").tzinfo
     assert isinstance(offset, timezone)
     return offset
 
