@@ -86,6 +86,7 @@ def test_start_refused(host: Host, new_id: str) -> None:
     assert "'echo', 'failing', 'parent', 'waiting'" in text
     assert "@" in error(host, 400, post(host, "orchestrators/echo/@a"))
     assert "256" in error(host, 400, post(host, "orchestrators/echo/" + "x" * 257))
+    assert "not UTF-8" in error(host, 400, post(host, "orchestrators/echo/%ff"))
     error(host, 400, post(host, f"orchestrators/echo/{new_id}", content=b"{"))
     assert host.status(new_id) is None
     waiting(host, new_id)
@@ -381,6 +382,22 @@ def test_entities(host: Host) -> None:
     assert "doesn't exist" in host.post(f"{WEBHOOK}/entities/nobody/a?op=x").json()["Message"]
     bad = host.post(f"{path}?op=add", content=b"{", headers=JSON)
     assert (bad.status_code, bad.json()["Message"].startswith("Could not parse JSON content: ")) == (400, True)
+
+
+def test_keys_that_no_entity_has(host: Host) -> None:
+    bad = host.post(f"{WEBHOOK}/entities/counter/a%2Fb?op=add", json=1)
+    assert (bad.status_code, bad.json()["Message"].endswith("found '/'.")) == (400, True)
+    bad = host.post(f"{WEBHOOK}/entities/counter/{'k' * 600}?op=add", json=1)
+    assert (bad.status_code, "not be longer" in bad.json()["Message"]) == (400, True)
+    with perdure.client(host.url, sync=True) as client, pytest.raises(Exception, match="Entity keys must not"):
+        client.signal_entity(perdure.EntityId("counter", "a/b"), "add", 1)
+
+
+def test_a_forwarded_host_that_is_none(host: Host, new_id: str) -> None:
+    strange = {"Host": "bücher.example".encode("latin-1")}
+    answer = host.post(f"{WEBHOOK}/orchestrators/echo/{new_id}", headers=strange)
+    assert answer.status_code == 202
+    assert answer.headers["location"].startswith("http://127.0.0.1:")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from perdure.model.operations import (
 _PAGE = 100
 _LARGEST_PAGE = 1000
 _EMPTY_KEY = "$"
-_ILLEGAL = frozenset("/\\#?")
 
 
 class EntityApi:
@@ -38,8 +37,12 @@ class EntityApi:
         self, request: Request, parameters: Parameters, hub: str, method: str, rest: list[str]
     ) -> Response:
         """Answer one request; `rest` is what follows `entities` in the path."""
-        rest = [part for part in rest if part]
         match [method, *rest]:
+            case ["POST" | "DELETE"] | ["GET" | "POST" | "DELETE", "", *_]:
+                return message(400, "The name of the entity is missing from the path.")
+            case [_, name, _] if "@" in name:
+                # the id "@a@b@c" is that of the entity "a"
+                return EMPTY[404] if method == "GET" else message(400, f"There is no entity function '{name}'.")
             case ["GET", name, key]:
                 return await self._read(hub, name, key)
             case ["GET"]:
@@ -51,8 +54,6 @@ class EntityApi:
                 return await self._signal(request, hub, name, "".join(key), operation)
             case ["DELETE", name, *key]:
                 return await self._signal(request, hub, name, "".join(key), "delete")
-            case ["POST" | "DELETE"]:
-                return message(400, "The name of the entity is missing from the path.")
             case _:
                 return EMPTY[404]
 
@@ -68,8 +69,6 @@ class EntityApi:
 
     async def _signal(self, request: Request, hub: str, name: str, key: str, operation: str) -> Response:
         key = "" if key == _EMPTY_KEY else key
-        if any(character in _ILLEGAL or ord(character) < 32 for character in key):
-            return message(400, "Entity keys must not contain /, \\, #, ? or control characters.")
         body = await request.body()
         text: str | None = None
         if body and media_type(request.headers.get("content-type")) == "application/json":

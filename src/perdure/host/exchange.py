@@ -94,17 +94,19 @@ class Request:
 
     def origin(self, forwarded: bool) -> str:
         """Scheme and authority that the client used; `forwarded` believes X-Forwarded-Host and X-Forwarded-Proto."""
-        scheme = self.scope.get("scheme", "http")
-        authority = self.header(b"host")
         if forwarded:
-            host, proto = self.header(b"x-forwarded-host"), self.header(b"x-forwarded-proto")
-            if host and proto:
-                first = proto.split(b",")[0].strip().decode("latin-1")
-                return f"{first}://{host.split(b',')[0].strip().decode('latin-1')}"
-        if authority is None:
-            server = self.scope.get("server") or ("localhost", 80)
-            return f"{scheme}://{server[0]}:{server[1]}"
-        return f"{scheme}://{authority.decode('latin-1')}"
+            scheme, authority = self._first(b"x-forwarded-proto"), self._first(b"x-forwarded-host")
+            if _SCHEME.fullmatch(scheme) and _AUTHORITY.fullmatch(authority):
+                return f"{scheme}://{authority}"
+        scheme, authority = self.scope.get("scheme", "http"), (self.header(b"host") or b"").decode("latin-1")
+        if not _AUTHORITY.fullmatch(authority):
+            host, port = self.scope.get("server") or ("localhost", 80)
+            authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"{scheme}://{authority}"
+
+    def _first(self, name: bytes) -> str:
+        """The first of the values that a header lists."""
+        return (self.header(name) or b"").split(b",")[0].strip().decode("latin-1")
 
 
 class Handler(Protocol):
@@ -118,6 +120,9 @@ def json_response(status: int, value: Any, headers: Headers | None = None) -> Re
     return Response(status, msgspec.json.encode(value), [JSON_TYPE, *(headers or ())])
 
 
+#: what may stand in a URL; anything else in a header would break the links that are made of it
+_SCHEME = re.compile(r"https?", re.IGNORECASE)
+_AUTHORITY = re.compile(r"[A-Za-z0-9._~%:\[\]-]+")
 _MEDIA_TYPE = re.compile(r"\s*([^;\s]+)")
 
 

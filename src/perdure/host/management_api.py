@@ -53,7 +53,6 @@ Ask = Callable[[Operation, str], Awaitable[OperationAnswer]]
 CONTINUATION = b"x-ms-continuation-token"
 LARGEST_PAGE = 1000
 _PAGE = 100
-_LONGEST_ID = 256
 _WAIT_PAUSE = 0.1
 #: seconds that a status request waits for the end at most
 LONGEST_WAIT = 300.0
@@ -173,10 +172,6 @@ class ManagementApi:
         text, wrong = json_text(await request.body())
         if wrong is not None:
             return bad_json(wrong)
-        if instance_id is not None:
-            problem = instance_id_problem(instance_id)
-            if problem is not None:
-                return bad_argument(problem)
         key = request.headers.get("idempotency-key")
         answer = await self._ask(
             StartInstance(
@@ -254,6 +249,9 @@ class ManagementApi:
     ) -> Response:
         if operation == "restart":
             wait, pause = _waiting(parameters)
+            _, wrong = json_text(await request.body())
+            if wrong is not None:
+                return bad_json(wrong)
             new_id = parameters.flag("restartWithNewInstanceId", True)
             answer = await self._ask(RestartInstance(instance_id, new_id), hub)
             if isinstance(answer, Refused) and answer.code is RefusalCode.NOT_FOUND:
@@ -347,17 +345,6 @@ def _waiting(parameters: Parameters) -> tuple[float | None, float]:
     if pause is not None and pause > timeout:
         raise BadParameter(f"Total timeout {timeout:g} should be bigger than retry timeout {pause:g}")
     return timeout, max(pause, 0.01) if pause is not None else _WAIT_PAUSE
-
-
-def instance_id_problem(instance_id: str) -> str | None:
-    """Why an instance id may not be used, None when it may."""
-    if instance_id.startswith("@"):
-        return f"Instance ids must not start with '@' (received '{instance_id[:_LONGEST_ID]}')."
-    if len(instance_id) > _LONGEST_ID:
-        return f"Instance ids must not exceed {_LONGEST_ID} characters (received {len(instance_id)})."
-    if any(character in "/\\#?" or ord(character) < 32 or 127 <= ord(character) < 160 for character in instance_id):
-        return "Instance ids must not contain /, \\, #, ? or control characters."
-    return None
 
 
 def unknown_to_restart(instance_id: str) -> Response:

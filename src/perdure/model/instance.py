@@ -10,7 +10,12 @@ _COUNTER_BITS = 32
 _TOKEN_BITS = 24
 
 
-_BAD_ID = frozenset("/\\#?")
+LONGEST_ID = 256
+#: of "@name@key"; what every store can index
+LONGEST_ENTITY_ID = 512
+#: what stands for bytes of a request that are no text: different ids would become one
+_UNDECODABLE = "\ufffd"
+_BAD_ID = frozenset("/\\#?" + _UNDECODABLE)
 _encode = json.Encoder().encode
 
 
@@ -72,12 +77,25 @@ def entity_scheduler_id(name: str, key: str) -> str:
 def bad_instance_id(instance_id: str) -> str | None:
     """Why this cannot be the id of an orchestration (http-api.md 2), or None."""
     if instance_id.startswith("@"):
-        return "Instance IDs must not start with '@'; that form names entities."
-    if len(instance_id) > 256:
-        return f"Instance IDs must not be longer than 256 characters; this one has {len(instance_id)}."
-    for character in instance_id:
+        return f"Instance IDs must not start with '@'; that form names entities. Received '{instance_id[:80]}'."
+    return _unusable("Instance IDs", instance_id, LONGEST_ID)
+
+
+def bad_entity_id(entity: str) -> str | None:
+    """Why no client can signal the entity of this scheduler id (http-api.md 7), or None."""
+    name, at, key = entity[1:].partition("@")
+    if not entity.startswith("@") or not name or not at:
+        return f"'{entity[:80]}' names no entity. Expected @name@key."
+    return _unusable("Entity keys", key, LONGEST_ENTITY_ID - len(name) - 2)
+
+
+def _unusable(what: str, text: str, longest: int) -> str | None:
+    if len(text) > longest:
+        return f"{what} must not be longer than {longest} characters; this one has {len(text)}."
+    for character in text:
         if character in _BAD_ID or ord(character) < 32 or 127 <= ord(character) < 160:
-            return f"Instance IDs must not contain '/', '\\', '#', '?' or control characters; found {character!r}."
+            found = "what is not UTF-8" if character == _UNDECODABLE else repr(character)
+            return f"{what} must not contain '/', '\\', '#', '?' or control characters; found {found}."
     return None
 
 

@@ -31,6 +31,7 @@ from perdure.model.instance import (
     InstanceRecord,
     Page,
     RuntimeStatus,
+    bad_entity_id,
     bad_instance_id,
 )
 from perdure.model.operations import (
@@ -401,6 +402,10 @@ class HubClient:
 
     def _signal(self, operation: SignalEntityOperation, done: Answer) -> None:
         hub = self._hub
+        wrong = bad_entity_id(operation.entity)
+        if wrong is not None:
+            done(Refused(RefusalCode.BAD_REQUEST, wrong))
+            return
         refusal = hub.shift.catalog.unknown("entity", entity_name(operation.entity))
         if refusal is not None:
             done(Refused(RefusalCode.UNKNOWN_FUNCTION, refusal))

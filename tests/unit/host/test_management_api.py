@@ -122,14 +122,6 @@ def test_start_with_a_body_that_is_not_json(api: tuple[FakeHub, httpx.Client], b
     assert api[0].operations == []
 
 
-@pytest.mark.parametrize("instance_id", ["@a@b", "x" * 257, "a%5Cb", "a%23b", "a%3Fb", "a%0Ab"])
-def test_start_with_an_id_that_may_not_be(api: tuple[FakeHub, httpx.Client], instance_id: str) -> None:
-    answer = api[1].post(f"{HOOK}/orchestrators/Hello/{instance_id}")
-    assert answer.status_code == 400
-    assert answer.json()["Message"] == "One or more of the arguments submitted is incorrect"
-    assert "nstance ids must not" in answer.json()["ExceptionMessage"]
-
-
 @pytest.mark.parametrize(
     ("code", "status", "message"),
     [
@@ -348,6 +340,8 @@ def test_restart(api: tuple[FakeHub, httpx.Client]) -> None:
     assert answer.status_code == 400
     assert answer.json()["Message"] == "InstanceId does not match a valid orchestration instance."
     assert answer.json()["ExceptionMessage"].startswith("An orchestrastion with the instanceId abc")
+    answer = client.post(f"{HOOK}/instances/abc/restart", content=b"{")
+    assert (answer.status_code, answer.json()["Message"]) == (400, "Invalid JSON content")
 
 
 def test_entities(api: tuple[FakeHub, httpx.Client]) -> None:
@@ -369,6 +363,13 @@ def test_entities(api: tuple[FakeHub, httpx.Client]) -> None:
     assert hub.operations[-1] == ReadEntity("@counter@")
     hub.answers[ReadEntity] = EntityFound(False)
     assert client.get(f"{HOOK}/entities/Counter/x").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["entities", "entities//x", "entities/a@b/x"])
+def test_signals_to_no_entity(api: tuple[FakeHub, httpx.Client], path: str) -> None:
+    answer = api[1].post(f"{HOOK}/{path}")
+    assert (answer.status_code, list(answer.json())) == (400, ["Message"])
+    assert api[0].operations == []
 
 
 def test_entity_list(api: tuple[FakeHub, httpx.Client]) -> None:
