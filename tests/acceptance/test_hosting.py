@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,23 @@ def test_an_async_orchestrator_awaits_tasks(new_host: NewHost, sessions: dict[st
     posted = host.post(links["sendEventPostUri"].replace("{eventName}", "stop"), {"now": True})
     assert posted.status_code == 202
     assert host.completed("awaiter") == [[1, 2], {"now": True}]
+
+
+def test_requests_that_wait_are_answered_when_the_host_stops(new_host: NewHost) -> None:
+    host = new_host(APPS / "managed").start()
+    host.begin_webhook("waiting", None, "w")
+    paths = (f"{WEBHOOK}/instances/w?wait=60", f"{WEBHOOK}/instances/w/restart?timeout=60")
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(host.get, paths[0]), pool.submit(host.post, paths[1])]
+        eventually(lambda: len(host.get(f"{WEBHOOK}/instances").json()) == 2)
+        begun = time.monotonic()
+        process = host.process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        assert [answer.result().status_code for answer in answers] == [202, 202]
+        assert process.wait(20) == 0
+    assert time.monotonic() - begun < 10
+    assert "Traceback" not in host.log()
 
 
 def test_a_drained_host_takes_nothing_new(new_host: NewHost, tmp_path: Path) -> None:

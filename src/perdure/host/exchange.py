@@ -92,6 +92,11 @@ class Request:
                 return bytes(collected)
             message = await self._receive()
 
+    async def gone(self) -> None:
+        """Wait until the client has closed the connection. What is left of the body is dropped."""
+        while (await self._receive())["type"] == "http.request":
+            pass
+
     def origin(self, forwarded: bool) -> str:
         """Scheme and authority that the client used; `forwarded` believes X-Forwarded-Host and X-Forwarded-Proto."""
         if forwarded:

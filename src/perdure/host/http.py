@@ -115,6 +115,9 @@ class Front:
             response = _TOO_LARGE
         except ClientGone:
             return
+        except asyncio.CancelledError:
+            # the server cancels what is still under way when it stops, and nothing else does
+            response = _NOT_RUNNING
         except Exception as error:  # noqa: BLE001 - one request must not end the connection of others unanswered
             trace = "".join(traceback.format_exception(error)).rstrip()
             self._log.write("Host.Http", ERROR, f"{request.method} {request.path} failed in the host:\n{trace}")

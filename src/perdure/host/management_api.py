@@ -16,7 +16,7 @@ from perdure.host.api_errors import (
     refusal,
 )
 from perdure.host.entity_api import EntityApi
-from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
+from perdure.host.exchange import JSON_TYPE, ClientGone, Request, Response, json_response, media_type
 from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
 from perdure.host.openapi import document
 from perdure.host.operations_api import carry_out
@@ -85,6 +85,11 @@ class ManagementApi:
         self._forwarded = forwarded
         self._show_task_inputs = show_task_inputs
         self._entities = EntityApi(ask)
+        self._closing = asyncio.Event()
+
+    def end_waits(self) -> None:
+        """Requests that wait for the end of an instance are answered now: the host stops."""
+        self._closing.set()
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request; its path begins with `WEBHOOK_PATH`."""
@@ -101,6 +106,7 @@ class ManagementApi:
                 forwarded=self._forwarded,
                 show_task_inputs=self._show_task_inputs,
             )
+            there._closing = self._closing
             return await there(request)
         try:
             match [request.method, segments[0].lower() if segments else "", *segments[1:]]:
@@ -141,7 +147,7 @@ class ManagementApi:
         with_history = parameters.flag("showHistory", False)
         wait = parameters.seconds("wait")
         if wait:
-            await self._finished(instance_id, hub, min(wait, LONGEST_WAIT), _WAIT_PAUSE)
+            await self._finished(request, instance_id, hub, min(wait, LONGEST_WAIT), _WAIT_PAUSE)
         answer = await self._ask(GetInstance(instance_id, with_history), hub)
         if not isinstance(answer, Found):
             return _unexpected(answer)
@@ -198,7 +204,7 @@ class ManagementApi:
         if not isinstance(answer, Started):
             return _unexpected(answer)
         if wait is not None:
-            record = await self._finished(answer.instance_id, hub, wait, pause)
+            record = await self._finished(request, answer.instance_id, hub, wait, pause)
             if record is not None and record.status is RuntimeStatus.COMPLETED:
                 return Response(200, status_output(record), [JSON_TYPE])
             if record is not None:
@@ -215,18 +221,31 @@ class ManagementApi:
         location = links["statusQueryGetUri"].encode("ascii")
         return json_response(202, links, [(b"location", location), (b"retry-after", b"10")])
 
-    async def _finished(self, instance_id: str, hub: str, wait: float, pause: float) -> InstanceRecord | None:
-        """The record of an instance once it has ended, None if it has not within `wait` seconds."""
+    async def _finished(
+        self, request: Request, instance_id: str, hub: str, wait: float, pause: float
+    ) -> InstanceRecord | None:
+        """The record of an instance once it has ended, None if it has not within `wait` seconds.
+
+        Raises `ClientGone`: nobody looks on for a client that is no longer there.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait
-        while True:
-            answer = await self._ask(GetInstance(instance_id), hub)
-            if isinstance(answer, Found) and answer.record.status.is_terminal:
-                return answer.record
-            left = deadline - loop.time()
-            if left <= 0 or isinstance(answer, Refused):
-                return None
-            await asyncio.sleep(min(pause, left))
+        gone = asyncio.ensure_future(request.gone())
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            while True:
+                answer = await self._ask(GetInstance(instance_id), hub)
+                if isinstance(answer, Found) and answer.record.status.is_terminal:
+                    return answer.record
+                left = deadline - loop.time()
+                if left <= 0 or isinstance(answer, Refused) or self._closing.is_set():
+                    return None
+                await asyncio.wait((gone, closing), timeout=min(pause, left), return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    raise ClientGone
+        finally:
+            gone.cancel()
+            closing.cancel()
 
     async def _raise_event(self, request: Request, hub: str, instance_id: str, event: str) -> Response:
         problem: Response | None = None

@@ -160,7 +160,7 @@ class Host:
         loaded = LoadedApp(app, config)
         await self._open_hub(loaded)
         assert self._hub is not None
-        management = ManagementApi(
+        self._management = ManagementApi(
             self._access.ask,
             task_hub=config.hub_name,
             code=self._code,
@@ -177,7 +177,7 @@ class Host:
             ),
         )
         self._front.answer_at(METRICS_PATH, metrics_api(self._metrics, self._hub, self._supervisor))
-        self._front.attach(AdminApi(self), management)
+        self._front.attach(AdminApi(self), self._management)
         await self._server.start(sockets)
         self._take(loaded)
         self.state = "Running"
@@ -374,6 +374,8 @@ class Host:
         self.state = "Stopping"
         deadline = self._loop.time() + self._config.shutdown_timeout
         self._front.pause(0.0)
+        if self._management is not None:
+            self._management.end_waits()
         if self._reload is not None:
             await self._reload.stop()
         if self._retention is not None:

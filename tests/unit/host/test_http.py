@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -198,6 +199,22 @@ def test_cors(tmp_path: Path, cors: str, credentials: bool, origin: str, allowed
         assert origins == ([] if allowed is None else [allowed]), "browsers refuse an answer that names two"
         assert preflight.headers.get("access-control-allow-methods") == (None if allowed is None else "PUT")
         assert len(server.workers.calls) == 1
+
+
+def test_a_request_that_is_cut_off_when_the_server_stops_says_so(front: tuple[Running, httpx.Client]) -> None:
+    server, client = front
+    begun = threading.Event()
+
+    async def never(*_: Any) -> HttpAnswer:
+        begun.set()
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    server.workers.invoke_http = never  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.get, "/api/any")
+        assert begun.wait(10)
+        server.call(lambda: [task.cancel() for task in asyncio.all_tasks() if "run_asgi" in repr(task)])
+        assert (answer.result().status_code, answer.result().text) == (503, "Function host is not running.")
 
 
 def test_localhost_is_both_loopback_addresses(front: tuple[Running, httpx.Client]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from perdure.host.exchange import ClientGone, Request
 from perdure.host.management_api import ManagementApi
 from perdure.host.routing import RouteTable
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
@@ -159,6 +161,46 @@ def test_start_and_wait(api: tuple[FakeHub, httpx.Client]) -> None:
     hub.answers[GetInstance] = Found(record())
     answer = client.post(f"{HOOK}/orchestrators/Hello?timeout=0.03&pollingInterval=0.01")
     assert (answer.status_code, answer.json()["id"]) == (202, "abc")
+
+
+def waiting_request(*messages: dict[str, Any]) -> Request:
+    """A status request that would wait for minutes; its connection says `messages` and then nothing."""
+    said = iter(messages)
+
+    async def receive() -> Any:
+        found = next(said, None)
+        if found is None:
+            await asyncio.Event().wait()
+        return found
+
+    path = f"{HOOK}/instances/abc".encode()
+    scope = {
+        "type": "http", "method": "GET", "path": path.decode(), "raw_path": path, "query_string": b"wait=200",
+        "headers": [(b"host", b"localhost")],
+    }  # fmt: skip
+    return Request(scope, receive, 100)
+
+
+def test_nobody_looks_on_for_a_client_that_has_gone() -> None:
+    hub = FakeHub()
+    hub.answers[GetInstance] = Found(record())
+    request = waiting_request({"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"})
+    with pytest.raises(ClientGone):
+        asyncio.run(ManagementApi(hub, task_hub="MyHub", code="key=")(request))
+    assert len(hub.operations) == 1
+
+
+def test_waits_are_answered_when_the_host_stops() -> None:
+    hub = FakeHub()
+
+    def running(_: Any) -> Found:
+        api.end_waits()
+        return Found(record())
+
+    hub.answers[GetInstance] = running
+    api = ManagementApi(hub, task_hub="MyHub", code="key=")
+    answer = asyncio.run(api(waiting_request()))
+    assert (answer.status, json.loads(answer.body)["runtimeStatus"]) == (202, "Running")
 
 
 @pytest.mark.parametrize(
