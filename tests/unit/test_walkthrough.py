@@ -1,0 +1,35 @@
+"""The walk through the code that `docs/one-activity-call.md` describes: every stop of it exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WALK = (ROOT / "docs" / "one-activity-call.md").read_text("utf-8")
+
+
+def defined_in(file: Path) -> set[str]:
+    """Functions, classes and `Class.method` of a module."""
+    tree = ast.parse(file.read_text("utf-8"))
+    names = set()
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            inner = (part.name for part in node.body if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)))
+            names.update(f"{node.name}.{name}" for name in inner)
+    return names
+
+
+def test_every_stop_exists() -> None:
+    stops = re.findall(r"`([\w/]+\.py)` `([\w.]+)`(?: or `([\w.]+)`)?", WALK)
+    assert len(re.findall(r"^\| \d \|", WALK, re.MULTILINE)) == 6
+    assert len(stops) >= 10
+    for file, *names in stops:
+        known = defined_in(ROOT / "src" / "perdure" / file)
+        assert all(name in known for name in names if name), (file, names)
+    everything = set().union(*(defined_in(file) for file in (ROOT / "src" / "perdure").rglob("*.py")))
+    for name in re.findall(r"`(\w+\.\w+)`", WALK):
+        assert name.endswith(".py") or name in everything, name
