@@ -178,6 +178,8 @@ class World:
         if number != min(self.pending):
             self._count("out of order")
         action = self.pending.pop(number)
+        if not isinstance(action, CreateTimer) and not self._is_awaited(number):
+            self._count("result while not awaited")
         if isinstance(action, CreateTimer):
             event: Any = TimerFired(number, action.fire_at)
         else:
@@ -185,6 +187,18 @@ class World:
             if not isinstance(action, CallEntity):
                 self.consumed.append(event)
         return event
+
+    def _is_awaited(self, number: int) -> bool:
+        """Whether the code waits for this task, or for one that it is part of."""
+        session = self.live._sessions.get(1)
+        assert session is not None
+        task, parts = session.execution.open.get(number), [session.waits_for]
+        while parts:
+            part = parts.pop()
+            if part is task:
+                return True
+            parts += getattr(part, "children", ())
+        return False
 
     def _answer(self, action: Any, number: int, *, fails: bool) -> Any:
         if fails:
