@@ -76,3 +76,20 @@ def test_an_app_that_is_edited_ten_times(host: Host) -> None:
 def raised(host: Host, data: str) -> int:
     url = "/runtime/webhooks/durabletask/instances/edited/raiseEvent/step"
     return host.post(url, data).status_code
+
+
+def test_an_edit_that_no_longer_fits_parks_the_instance_until_it_is_taken_back(host: Host) -> None:
+    host.start()
+    links = host.post("/api/go", {}).json()
+    event = links["sendEventPostUri"].replace("{eventName}", "step")
+    host.post(event, "on")
+    eventually(lambda: "Executed 'Functions.step'" in host.log())
+    source = host.app / "function_app.py"
+    good = source.read_text()
+    source.write_text(good.replace('call_activity("step", len(done))', 'call_sub_orchestrator("steps", 1)'))
+    eventually(lambda: host.log().count("Worker process started and initialized.") == 2)
+    host.post(event, "on")
+    eventually(lambda: "is parked." in host.log())
+    source.write_text(good)
+    host.post(event, "end")
+    assert host.completed(links["id"]) == [0, 1]

@@ -124,10 +124,12 @@ class TaskHub:
 
     def app_changed(self, names: dict[str, tuple[str, ...]], fingerprint: str) -> None:
         """The app was loaded anew: these are its durable names by kind now."""
-        self.options = replace(self.options, names=names, fingerprint=fingerprint)
+        self.options = self.shift.options = replace(self.options, names=names, fingerprint=fingerprint)
         self.shift.catalog = Catalog(names, self.options.default_version)
         self.ownership.app_changed(self.options)
         self.activities.app_changed(self.options)
+        if self.token:
+            self.dispatcher.app_changed(fingerprint)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable."""

@@ -45,6 +45,11 @@ class Dispatcher:
         self._unparking = set()
         self._parked.others(self._unpark)
 
+    def app_changed(self, fingerprint: str) -> None:
+        """The app was loaded anew: what is parked by other code is tried again."""
+        self._parked.fingerprint = fingerprint
+        self._parked.others(self._unpark)
+
     def left_behind(self, call: Callable[[int], None]) -> None:
         """Call with the start time (0: now) when a turn creates an instance that nobody owns."""
         self._settle.on_left_behind = call
@@ -53,7 +58,11 @@ class Dispatcher:
         """Try again what other code could not go on with."""
         for n in numbers:
             self._unparking.add(n)
-            self._shift.registry.load(n)
+            warm = self._shift.registry.get(n)
+            if warm is not None:
+                self.ready(warm)
+            else:
+                self._shift.registry.load(n)
 
     @property
     def running(self) -> int:

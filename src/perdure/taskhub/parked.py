@@ -16,10 +16,13 @@ _RETRY_SECONDS = 0.5
 
 
 class ParkedList:
-    """The parked instances of a hub, by the fingerprint of the app that could not go on with them."""
+    """The parked instances of a hub, by the fingerprint of the app that could not go on with them.
+
+    `fingerprint` is that of this host's app, which may be loaded anew.
+    """
 
     def __init__(self, store: Store, clock: Clock, fingerprint: str = "") -> None:
-        self._store, self._clock, self._fingerprint = store, clock, fingerprint
+        self._store, self._clock, self.fingerprint = store, clock, fingerprint
 
     def others(self, found: Callable[[list[int]], None]) -> None:
         """The instances that other code parked."""
@@ -28,7 +31,7 @@ class ParkedList:
             if isinstance(answer, StoreError):
                 self._clock.later(_RETRY_SECONDS, lambda: self.others(found))
             else:
-                found([int(key) for key, by in answer if by != self._fingerprint])
+                found([int(key) for key, by in answer if by != self.fingerprint])
 
         self._store.list_settings(_KIND, listed)
 
@@ -42,7 +45,7 @@ class ParkedList:
 
     def add(self, n: int, done: Callable[[], None]) -> None:
         """Note that this code cannot go on with `n`."""
-        self._set(n, self._fingerprint, done)
+        self._set(n, self.fingerprint, done)
 
     def remove(self, n: int) -> None:
         """The instance goes on, or is gone."""

@@ -316,6 +316,33 @@ def test_a_mismatch_parks_until_other_code_comes():
     assert not bench.database.tables.settings
 
 
+def test_a_mismatch_parks_until_the_app_is_loaded_anew():
+    from perdure.model.execution import TurnMismatch
+
+    bench = Bench({"Chain": chain}, fingerprint="one")
+    run_turn = bench.executor.run_turn
+
+    def mismatch(request, done):
+        if request.base_turn == 0:
+            run_turn(request, done)
+        else:
+            bench.clock.soon(lambda: done(TurnMismatch(request.n, request.generation, request.base_turn, "not so")))
+
+    bench.executor.run_turn = mismatch
+    bench.call(StartInstance("Chain", "c1"))
+    bench.time.advance(1)
+    names = bench.hub.options.names
+    bench.hub.app_changed(names, "two")
+    bench.time.advance(1)
+    assert bench.call(GetInstance("c1")).record.parked == "not so", "it was tried again, and did not fit"
+    bench.executor.run_turn = run_turn
+    bench.time.advance(60)
+    assert bench.call(GetInstance("c1")).record.parked == "not so", "the same code is not tried again and again"
+    bench.hub.app_changed(names, "three")
+    assert bench.wait("c1").record.output == '"done"'
+    assert not bench.database.tables.settings
+
+
 def test_a_mismatch_fails_the_instance_when_the_app_says_so():
     from perdure.model.execution import TurnMismatch
 
