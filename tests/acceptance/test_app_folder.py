@@ -110,3 +110,44 @@ def test_two_hosts_on_one_folder_do_not_disturb_each_other(new_host: NewHost, tm
     ids = [host.begin(f"/api/recipes/d{n}")["id"] for n, host in enumerate([first, second] * 5)]
     for instance in ids:
         assert first.completed(instance) == second.completed(instance)
+
+
+MOVING = """
+import azure.durable_functions as df
+import azure.functions as func
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+
+@app.orchestration_trigger(context_name="context")
+def moving(context):
+    yield context.wait_for_external_event("go")
+    later, sooner = context.call_activity("note", "later"), context.call_activity("note", "sooner")
+    yield sooner
+    yield later
+    return context.version
+
+
+@app.activity_trigger(input_name="word")
+def note(word: str) -> str:
+    return word
+"""
+
+
+def test_an_instance_goes_on_in_the_dialect_that_it_began_in(new_host: NewHost, tmp_path: Path) -> None:
+    app = tmp_path / "moving"
+    app.mkdir()
+    (app / "host.json").write_text('{"version": "2.0"}')
+    (app / "function_app.py").write_text(MOVING)
+    (app / "requirements.txt").write_text("azure-functions-durable<2\n")
+    host = new_host(app).start()
+    links = host.begin_webhook("moving", None, "old")
+    eventually(lambda: "Executed 'Functions.moving'" in host.log())
+    host.stop()
+    (host.app / "requirements.txt").write_text("azure-functions-durable>=2\n")
+    host.start()
+    newer = host.begin_webhook("moving", None, "new")
+    for begun in (links, newer):
+        host.post(begun["sendEventPostUri"].replace("{eventName}", "go"), {})
+    # 1.x: no version is the empty text; 2.0: it is None
+    assert [host.completed("old"), host.completed("new")] == ["", None]

@@ -53,6 +53,8 @@ from perdure.model.history import (
 )
 from perdure.model.instance import InstanceKind, RuntimeStatus, execution_id
 
+#: the rule set of this module, recorded with each generation: raised when a rule changes for generations to come
+LOGIC = 1
 #: work rows that one turn writes itself; the rest follows in chunks (design 4.4)
 WORK_PER_TURN = 500
 
@@ -311,9 +313,11 @@ _RULES: dict[type, Callable[[_Draft, Any], None]] = {
 }
 
 
-def begin(state: RuntimeState) -> ExecutionStarted:
-    """The first event of the current generation."""
-    return ExecutionStarted(state.name, state.input, state.version, state.parent_id, state.tags)
+def begin(state: RuntimeState, dialect: int = 0, app: str = "") -> ExecutionStarted:
+    """The first event of the current generation, which runs in this dialect of the SDK, in the app as it is now."""
+    return ExecutionStarted(
+        state.name, state.input, state.version, state.parent_id, state.tags, logic=LOGIC, dialect=dialect, app=app
+    )
 
 
 def decide(

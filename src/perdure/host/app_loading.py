@@ -38,7 +38,8 @@ class LoadedApp:
         self.fingerprint = app.fingerprint
         self.functions: FunctionList = list_functions(app.functions, config)
         self.errors = [error.text for error in app.errors]
-        self.dialect = f"SDK dialect {app.dialect}: {app.dialect_reason}."
+        self.dialect = app.dialect
+        self._why = f"SDK dialect {app.dialect}: {app.dialect_reason}."
         self.errors += [in_error(function, text) for function, text in self.functions.mistakes.items()]
         self.warnings = list(app.warnings)
         silent = ", ".join(f"{f.name} ({trigger_name(f)})" for f in self.functions.not_fired())
@@ -49,7 +50,7 @@ class LoadedApp:
         """Log what is wrong, and with `--verbose` which dialect the app has and why."""
         tell_notes(self.config, log)
         if self.config.flags.verbose:
-            log.write("perdure", INFORMATION, self.dialect)
+            log.write("perdure", INFORMATION, self._why)
         for text in self.errors:
             log.write("perdure", ERROR, text)
         for text in self.warnings:

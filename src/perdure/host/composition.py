@@ -122,7 +122,7 @@ def _post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(call)
 
 
-def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerprint: str) -> HubOptions:
+def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerprint: str, dialect: int) -> HubOptions:
     """The options of the task hub for an app with these functions."""
     return HubOptions(
         hub_name=config.hub_name,
@@ -130,6 +130,7 @@ def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerpr
         host_instance=host_id,
         names=listed.durable_names(),
         fingerprint=fingerprint,
+        dialect=dialect,
         default_version=config.default_version,
         versions=VersionRule(
             config.default_version, config.version_match_strategy, config.version_failure_strategy == "Fail"

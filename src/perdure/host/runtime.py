@@ -205,7 +205,7 @@ class Host:
             self._supervisor,
             self._clock,
             self._wakes.wakes,
-            hub_options(self._config, loaded.functions, self.host_id, loaded.fingerprint),
+            hub_options(self._config, loaded.functions, self.host_id, loaded.fingerprint, loaded.dialect),
             telling(self._listeners(loaded)),
         )
         self._other_hubs = other_hubs(self._config)
@@ -256,7 +256,7 @@ class Host:
             self._loop.create_task(self._timers.stop())
         if self._metrics is not None:
             self._metrics.app_changed(loaded.functions.spelled_names())
-        self._hub.app_changed(loaded.functions.durable_names(), loaded.fingerprint)
+        self._hub.app_changed(loaded.functions.durable_names(), loaded.fingerprint, loaded.dialect)
         self._take(loaded)
         self._log.write("Worker", INFORMATION, "Worker process started and initialized.")
 

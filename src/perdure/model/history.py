@@ -25,7 +25,11 @@ class OrchestratorStarted(_Event, frozen=True, tag="OrchestratorStarted"):
 
 
 class ExecutionStarted(_Event, frozen=True, tag="ExecutionStarted"):
-    """First event of a generation."""
+    """First event of a generation, with the code that runs it.
+
+    `logic` is the engine's rule set, `dialect` the SDK whose answers the code gets (1 or 2; 0: not recorded), `app` the
+    fingerprint of the app. The generation is replayed by these, whatever the app and this package have become.
+    """
 
     name: str
     input: str | None = None
@@ -33,6 +37,9 @@ class ExecutionStarted(_Event, frozen=True, tag="ExecutionStarted"):
     parent_id: str | None = None
     tags: dict[str, str] | None = None
     timestamp: int = 0
+    logic: int = 0
+    dialect: int = 0
+    app: str = ""
 
 
 class TaskScheduled(_Event, frozen=True, tag="TaskScheduled"):

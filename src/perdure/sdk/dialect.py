@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Dialect(Struct, frozen=True):
@@ -59,22 +60,7 @@ V2 = Dialect(
 )
 
 #: what two-argument orchestrators get in any app
-NATIVE = Dialect(
-    number=2,
-    schedules_at_call=True,
-    all_fails_fast=False,
-    empty_compound_completes=False,
-    result_raises=True,
-    cancelled_completes=True,
-    decodes_client_events=True,
-    waits_last_first=False,
-    failure_has_task_number=True,
-    has_histories=False,
-    keeps_falsy_status=True,
-    unset_version=None,
-    clock_has_zone=False,
-    converts_to_annotations=True,
-)
+NATIVE = replace(V2, clock_has_zone=False)
 
 
 def dialect_of(number: int) -> Dialect:

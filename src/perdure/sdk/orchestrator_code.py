@@ -27,7 +27,7 @@ class OrchestratorCode(Protocol):
 
 
 class Prepared:
-    """An orchestrator function ready to be called. `dialect` is what its context and tasks follow."""
+    """An orchestrator function ready to be called, under `options`. `dialect` is what its context and tasks follow."""
 
     __slots__ = (
         "_input_type",
@@ -38,12 +38,14 @@ class Prepared:
         "is_coroutine",
         "is_native",
         "name",
+        "options",
         "place",
         "warned",
     )
 
     def __init__(self, code: OrchestratorCode, options: SdkOptions) -> None:
         self.function = code.function
+        self.options = options
         #: warnings given already: once per orchestrator, not per instance
         self.warned: set[str] = set()
         self.name = code.name

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from perdure.model.actions import Action, CompleteOrchestration
 from perdure.model.codec import decode_history
 from perdure.model.execution import SessionMissing, TurnDecided, TurnMismatch, TurnRequest
@@ -36,7 +38,7 @@ class Sessions:
         self._options = options
         self._evicted = evicted
         self._sessions: OrderedDict[int, Session] = OrderedDict()
-        self._prepared: dict[str, Prepared] = {}
+        self._prepared: dict[tuple[str, int], Prepared] = {}
         self._wants_histories: set[str] = set()
 
     def __len__(self) -> int:
@@ -62,7 +64,7 @@ class Sessions:
                 session.close()
             if request.history is None and request.base_turn and not _begins(request.events):
                 return SessionMissing(request.n, request.generation, request.base_turn)
-            prepared = self._prepare(request.name)
+            prepared = self._prepare(request)
             if prepared is None:
                 return _unknown(request)
             session = self._new_session(request, prepared)
@@ -107,18 +109,20 @@ class Sessions:
         if self._evicted is not None:
             self._evicted(n)
 
-    def _prepare(self, name: str) -> Prepared | None:
-        prepared = self._prepared.get(name)
+    def _prepare(self, request: TurnRequest) -> Prepared | None:
+        dialect = recorded_dialect(request)
+        prepared = self._prepared.get((request.name, dialect))
         if prepared is None:
-            code = self._lookup(name)
+            code = self._lookup(request.name)
             if code is None:
                 return None
-            prepared = self._prepared[name] = Prepared(code, self._options)
+            options = replace(self._options, dialect=dialect) if dialect else self._options
+            prepared = self._prepared[request.name, dialect] = Prepared(code, options)
         return prepared
 
     def _new_session(self, request: TurnRequest, prepared: Prepared) -> Session:
         execution = Execution(
-            request.instance_id, prepared.name, prepared.dialect, self._options, generation=request.generation
+            request.instance_id, prepared.name, prepared.dialect, prepared.options, generation=request.generation
         )
         if request.name in self._wants_histories:
             execution.history = []
@@ -243,6 +247,12 @@ def _unknown(request: TurnRequest) -> TurnDecided:
     reason = f"Orchestrator function '{request.name}' failed: {text}"
     action = CompleteOrchestration(reason, FailureDetails("LookupError", text, "builtins"))
     return TurnDecided(request.n, request.generation, request.base_turn, [action])
+
+
+def recorded_dialect(request: TurnRequest) -> int:
+    """The dialect that the generation began under, whatever the app's is now; 0 when it is not recorded."""
+    first = decode_history(request.history[0]) if request.history else request.events
+    return next((event.dialect for event in first if type(event) is ExecutionStarted), 0)
 
 
 def _begins(events: Sequence[HistoryEvent]) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.model.execution import TurnRequest
 from perdure.sdk.execution import Execution
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.orchestrator_code import OrchestratorCode, Prepared
-from perdure.sdk.replay import replay
+from perdure.sdk.replay import recorded_dialect, replay
 from perdure.sdk.retriable import RetryAbleTask
 from perdure.sdk.session import Session
 from perdure.sdk.tasks import RUNNING, CompoundTask, EventTask, TaskBase
@@ -46,6 +47,8 @@ class _Timed(Execution):
 
 def stand(code: OrchestratorCode, options: SdkOptions, request: TurnRequest) -> Standing:
     """Replay `request.history`; its events are not looked at. Nothing that the code decides goes anywhere."""
+    dialect = recorded_dialect(request)
+    options = replace(options, dialect=dialect) if dialect else options
     prepared = Prepared(code, options)
     execution = _Timed(request.instance_id, prepared.name, prepared.dialect, options, generation=request.generation)
     execution.history = []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from perdure.engine import lifecycle
 from perdure.engine.decide import Intake, begin, decide
-from perdure.engine.runtime_state import is_stale, revived
+from perdure.engine.runtime_state import RuntimeState, is_stale, revived
 from perdure.model.actions import CompleteOrchestration
 from perdure.model.commit_plan import Release
 from perdure.model.execution import SessionMissing, TurnDecided, TurnMismatch, TurnOutcome, TurnRequest
 from perdure.model.failure import FailureDetails
-from perdure.model.history import HistoryEvent
+from perdure.model.history import ExecutionStarted, HistoryEvent
 from perdure.taskhub.instance import Instance
 from perdure.taskhub.settlement import Settlement
 from perdure.taskhub.shift import Shift, spent
@@ -43,8 +43,11 @@ class CodeTurns:
             self._settle.commit(instance, lifecycle.skip(state, time, *spent(rows, state.generation)))
             return
         if not state.begun:
-            events.insert(0, begin(state))
+            events.insert(0, self._begin(state))
         self.run(instance, time, events, [] if not state.begun else None)
+
+    def _begin(self, state: RuntimeState) -> ExecutionStarted:
+        return begin(state, self._shift.options.dialect, self._shift.options.fingerprint)
 
     def _wrong_version(self, instance: Instance, refusal: str) -> None:
         """host-json.md 2.1: Reject leaves the instance to a host of another version, Fail ends it."""
@@ -127,7 +130,7 @@ class CodeTurns:
         self._shift.executor.drop_session(state.n)
         events = [row.event for row in instance.taken if not is_stale(row.generation, state.generation)]
         if not state.begun:
-            events.insert(0, begin(state))
+            events.insert(0, self._begin(state))
         failed = TurnDecided(state.n, state.generation, state.turn, [CompleteOrchestration(text, failure)])
         consumed, done = spent(instance.taken, state.generation)
         time = self._shift.turn_time(instance, instance.taken)

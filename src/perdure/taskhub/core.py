@@ -122,9 +122,10 @@ class TaskHub:
         if not self.registry.alone:
             self.wakes.wake(0)
 
-    def app_changed(self, names: dict[str, tuple[str, ...]], fingerprint: str) -> None:
-        """The app was loaded anew: these are its durable names by kind now."""
-        self.options = self.shift.options = replace(self.options, names=names, fingerprint=fingerprint)
+    def app_changed(self, names: dict[str, tuple[str, ...]], fingerprint: str, dialect: int) -> None:
+        """The app was loaded anew: these are its durable names by kind, and its dialect, now."""
+        self.options = replace(self.options, names=names, fingerprint=fingerprint, dialect=dialect)
+        self.shift.options = self.options
         self.shift.catalog = Catalog(names, self.options.default_version)
         self.ownership.app_changed(self.options)
         self.activities.app_changed(self.options)

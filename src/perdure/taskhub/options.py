@@ -16,6 +16,8 @@ class HubOptions(Struct, frozen=True):
     host_instance: str = ""
     names: dict[str, tuple[str, ...]] = {}
     fingerprint: str = ""
+    #: whose answers the app's orchestrators get: SDK 1 or 2 (0: the executor knows, and it is not recorded)
+    dialect: int = 0
     default_version: str = ""
     versions: VersionRule = VersionRule()
     max_turns: int = 20

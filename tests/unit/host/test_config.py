@@ -308,7 +308,8 @@ def test_versions_and_allowed_addresses_reach_those_who_use_them(tmp_path: Path)
     strategies = {"defaultVersion": "2.0", "versionMatchStrategy": "Strict", "versionFailureStrategy": "Fail"}
     extensions = {"durableTask": strategies, "perdure": {"httpAllow": ["*.example.com"]}}
     config = load(tmp_path, {"extensions": extensions})
-    options = hub_options(config, list_functions([], config), "host", "")
+    options = hub_options(config, list_functions([], config), "host", "", 2)
+    assert options.dialect == 2
     assert options.versions == VersionRule("2.0", "Strict", fail=True)
     assert worker_settings(config, "").http_allow == ("*.example.com",)
 

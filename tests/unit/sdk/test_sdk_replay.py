@@ -8,7 +8,7 @@ import pytest
 
 from perdure.model.actions import CancelTimer, CreateTimer, ScheduleTask
 from perdure.model.execution import SessionMissing, TurnDecided
-from perdure.model.history import EventRaised, TaskFailed, TimerFired
+from perdure.model.history import EventRaised, ExecutionStarted, TaskFailed, TimerFired
 from perdure.sdk.options import SdkOptions
 from tests.unit.sdk.turns import Instance, completed, failure, output
 
@@ -61,6 +61,37 @@ def test_replay_after_eviction_goes_on_where_the_session_was() -> None:
     assert one.step(completed(1, "2")) == [ScheduleTask(2, "Hello", '"London"')]
     assert one.last is not None and one.last.replayed
     assert output(one.step(completed(2, "3"))) == "[1, 2, 3]"
+
+
+@pytest.mark.parametrize(("began", "now"), [(1, 2), (2, 1)])
+def test_a_generation_goes_on_in_the_dialect_that_it_began_in(began: int, now: int) -> None:
+    def orch(context: Any) -> Any:
+        first, second = context.call_activity("First"), context.call_activity("Second")
+        yield second
+        yield first
+        return [context.version]
+
+    def run(dialect: int, then: int) -> tuple[list[Any], str | None]:
+        one = Instance(orch, options=SdkOptions(dialect=dialect))
+        actions = one.step(ExecutionStarted("orch", dialect=dialect))
+        one.options = SdkOptions(dialect=then)
+        one.sessions = one.new_sessions()
+        actions += one.step(completed(0))
+        actions += one.step(completed(1))
+        return actions, output(actions)
+
+    assert run(began, now) == run(began, began)
+    assert run(began, now) != run(now, now), "the dialects differ in what this code does"
+
+
+def test_the_dialect_of_now_counts_where_none_is_recorded() -> None:
+    def orch(context: Any) -> Any:
+        return [context.version]
+        yield
+
+    for dialect, value in ((1, '[""]'), (2, "[null]")):
+        one = Instance(orch, options=SdkOptions(dialect=dialect))
+        assert output(one.step(ExecutionStarted("orch"))) == value
 
 
 def test_duplicate_and_unknown_results_are_ignored() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from perdure.engine.decide import LOGIC
 from perdure.model.actions import (
     CancelTimer,
     CompleteOrchestration,
@@ -13,7 +14,7 @@ from perdure.model.actions import (
     ScheduleTask,
 )
 from perdure.model.failure import FailureDetails
-from perdure.model.history import EventRaised, TaskCompleted, TaskFailed, TimerFired
+from perdure.model.history import EventRaised, ExecutionStarted, TaskCompleted, TaskFailed, TimerFired
 from perdure.model.operations import (
     Done,
     GetInstance,
@@ -284,6 +285,30 @@ def test_entity_counts_signals():
     assert isinstance(unknown, Refused) and unknown.code is RefusalCode.UNKNOWN_FUNCTION
 
 
+def test_each_generation_records_the_code_that_runs_it():
+    def goes_on(step, events):
+        if any(isinstance(e, EventRaised) for e in events):
+            return [ContinueAsNewWith(None)]
+        return []
+
+    bench = Bench({"Chain": goes_on}, fingerprint="one", dialect=1)
+    bench.call(StartInstance("Chain", "c1", version="1.1"))
+    bench.time.advance(1)
+
+    def recorded():
+        history = bench.call(GetInstance("c1", with_history=True)).history
+        (first,) = [event for event in history if isinstance(event, ExecutionStarted)]
+        return first.logic, first.dialect, first.app, first.version
+
+    assert recorded() == (LOGIC, 1, "one", "1.1")
+    bench.hub.app_changed(bench.hub.options.names, "two", 2)
+    bench.time.advance(1)
+    assert recorded() == (LOGIC, 1, "one", "1.1"), "history is never changed"
+    bench.call(RaiseEvent("c1", "go"))
+    bench.time.advance(1)
+    assert recorded() == (LOGIC, 2, "two", "1.1")
+
+
 def test_a_mismatch_parks_until_other_code_comes():
     from perdure.model.execution import TurnMismatch
 
@@ -332,13 +357,13 @@ def test_a_mismatch_parks_until_the_app_is_loaded_anew():
     bench.call(StartInstance("Chain", "c1"))
     bench.time.advance(1)
     names = bench.hub.options.names
-    bench.hub.app_changed(names, "two")
+    bench.hub.app_changed(names, "two", 0)
     bench.time.advance(1)
     assert bench.call(GetInstance("c1")).record.parked == "not so", "it was tried again, and did not fit"
     bench.executor.run_turn = run_turn
     bench.time.advance(60)
     assert bench.call(GetInstance("c1")).record.parked == "not so", "the same code is not tried again and again"
-    bench.hub.app_changed(names, "three")
+    bench.hub.app_changed(names, "three", 0)
     assert bench.wait("c1").record.output == '"done"'
     assert not bench.database.tables.settings
 
