@@ -63,7 +63,7 @@ def make_app(folder: Path) -> Path:
 def test_packages_settings_and_hub_of_an_app(new_host: NewHost, tmp_path: Path) -> None:
     host = new_host(make_app(tmp_path / "app"), settings={"FROM_OUTSIDE": "environment"}).start()
     assert host.get("/api/look").text == "carried|deep|near|Good day|environment"
-    assert "Skipping 'FROM_OUTSIDE' from local settings as it's already defined" in host.log()
+    eventually(lambda: "Skipping 'FROM_OUTSIDE' from local settings as it's already defined" in host.log())
     host.begin_webhook("together", None, "one")
     assert host.completed("one") == "Good day Ada"
     assert (host.app / ".perdure" / "SpringHub.db").exists()

@@ -617,6 +617,7 @@ def page() -> str:
         "## The dialects",
         "",
         "One-argument functions follow the app's `dialect`; two-argument functions follow the last column in any app.",
+        "A generation goes on in the dialect that it began in, also when the app has moved to the other one since.",
         "",
         "| rule | 1 | 2 | two-argument functions |",
         "| --- | --- | --- | --- |",
