@@ -50,7 +50,6 @@ ALIVE = "a live host is not declared dead"
 OWNER = "verdicts name the owner as of the commit"
 LEFT = "nothing is left behind"
 LIVE = "everything acknowledged reaches its end"
-BOUNDED = "nothing polls in proportion to what sleeps"
 
 #: the history of every so manieth turn is replayed at once, of every instance at the end
 REPLAY_EVERY = 10

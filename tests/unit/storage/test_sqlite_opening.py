@@ -45,6 +45,13 @@ def test_a_stopped_store_is_one_file(made: Path) -> None:
     assert sqlite3.connect(made).execute("SELECT count(*) FROM Instances").fetchone() == (0,)
 
 
+def test_every_commit_is_synced_to_the_disk(made: Path) -> None:
+    connection = database.Database(made).writer()
+    modes = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    connection.close()
+    assert modes == ["wal", 2], "2 is FULL: what was acknowledged survives a loss of power"
+
+
 def test_a_second_opening_changes_nothing(made: Path) -> None:
     before = sqlite3.connect(made).execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
     provider = SqliteProvider(made, "hub", lambda call: call())

@@ -1,4 +1,4 @@
-"""The walk through the code that `docs/one-activity-call.md` describes: every stop of it exists."""
+"""What documents name in the code is there: the stops of the walk, the tests of the invariants."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WALK = (ROOT / "docs" / "one-activity-call.md").read_text("utf-8")
+PROMISES = (ROOT / "docs" / "invariants.md").read_text("utf-8")
 
 
 def defined_in(file: Path) -> set[str]:
@@ -23,7 +24,7 @@ def defined_in(file: Path) -> set[str]:
     return names
 
 
-def test_every_stop_exists() -> None:
+def test_every_stop_of_the_walk_exists() -> None:
     stops = re.findall(r"`([\w/]+\.py)` `([\w.]+)`(?: or `([\w.]+)`)?", WALK)
     assert len(re.findall(r"^\| \d \|", WALK, re.MULTILINE)) == 6
     assert len(stops) >= 10
@@ -33,3 +34,15 @@ def test_every_stop_exists() -> None:
     everything = set().union(*(defined_in(file) for file in (ROOT / "src" / "perdure").rglob("*.py")))
     for name in re.findall(r"`(\w+\.\w+)`", WALK):
         assert name.endswith(".py") or name in everything, name
+
+
+def test_every_invariant_has_tests_that_exist() -> None:
+    contract = ROOT / "src" / "perdure" / "testing" / "provider_contract.py"
+    sources = [file.read_text("utf-8") for file in [*(ROOT / "tests").rglob("test_*.py"), contract]]
+    written = set(re.findall(r"def (test_\w+)\(", "\n".join(sources)))
+    rows = re.findall(r"^\| (\d+) \|.*\| (.+) \|$", PROMISES, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 14))
+    for number, tests in rows:
+        named = set(re.findall(r"`(test_\w+)`", tests))
+        assert named <= written, (number, named - written)
+        assert named or "test_clear_errors.py" in tests, number
