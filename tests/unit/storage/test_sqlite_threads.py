@@ -142,10 +142,21 @@ def test_checkpoints_learn_how_many_pages_a_change_makes(tmp_path: Path) -> None
     assert counter._changes == 0, "the log is back in the database"
 
 
-def test_one_transaction_takes_a_bounded_number_of_operations(site: SqliteSite) -> None:
-    host = ContractHost(site)
+def test_one_transaction_takes_a_bounded_number_of_operations(tmp_path: Path) -> None:
+    posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+    provider = SqliteProvider(tmp_path / "hub.db", "hub", posted.put)
+    provider.open()
+    gate: queue.SimpleQueue[None] = queue.SimpleQueue()
+    provider._writer.submit(lambda connection: gate.get(), lambda answer: None)
+    time.sleep(0.05)
     answers: list[Any] = []
-    for _ in range(threads.GROUP * 3):
-        host.provider.beat(host.token, answers.append)
-    site.until(lambda: len(answers) == threads.GROUP * 3)
-    assert set(answers) == {True}
+    for number in range(threads.GROUP * 3):
+        provider.put_setting("k", str(number), "v", None, answers.append)
+    gate.put(None)
+    sizes = []
+    while len(answers) < threads.GROUP * 3:
+        before = len(answers)
+        posted.get(timeout=5)()
+        sizes.append(len(answers) - before)
+    assert sizes == [0, threads.GROUP, threads.GROUP, threads.GROUP], "answers of each transaction, the gate's first"
+    provider.shutdown()
