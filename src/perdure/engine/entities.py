@@ -16,8 +16,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from perdure.engine.catalog import Catalog
-from perdure.engine.decide import Decision, entity_message, entity_name
+from perdure.engine.decide import Decision
 from perdure.engine.entity_queue import EntityQueue
+from perdure.engine.rules import entity_message, entity_name
 from perdure.engine.runtime_state import RuntimeState
 from perdure.model.commit_plan import Message, NewInstance, TurnPlan
 from perdure.model.execution import EntityDecided

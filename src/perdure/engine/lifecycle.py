@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from perdure.engine.decide import Decision, entity_message, parent_answer
+from perdure.engine.decide import Decision, parent_answer
+from perdure.engine.rules import entity_message
 from perdure.engine.runtime_state import RuntimeState, moved
 from perdure.model.codec import encode_history
 from perdure.model.commit_plan import Message, TurnPlan, WorkItem

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import msgspec
 
 from perdure.engine.catalog import Catalog
-from perdure.engine.decide import entity_message, entity_name
 from perdure.engine.lifecycle import open_tasks, unlocks
+from perdure.engine.rules import entity_message, entity_name
 from perdure.model.codec import decode_history
 from perdure.model.commit_plan import CreationVerdict, Message, MessageVerdict, NewInstance, Purge, Verdict
 from perdure.model.failure import FailureDetails

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from perdure.engine.catalog import Catalog
-from perdure.engine.decide import Room
+from perdure.engine.rules import Room
 from perdure.model.instance import instance_number
 from perdure.storage.provider import StoreError
 from perdure.taskhub.activities import Activities
