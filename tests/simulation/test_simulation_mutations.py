@@ -73,7 +73,7 @@ def owner_before_commit(self: Any, batch: Any, seq: Any, passed_over: Any) -> Co
 
 
 def outage_counts(self: Any) -> None:
-    """`Ownership._watch` that keeps its clocks running while the store does not answer."""
+    """`Ownership.watch` that keeps its clocks running while the store does not answer."""
     token = self._token
     self._store.hosts(lambda answer: token == self._token and isinstance(answer, list) and self._observe(answer))
 
@@ -248,7 +248,7 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         {invariants.OWNER},
     ),
     "claim counted dead after a store outage": (
-        apply(put(ownership.Ownership, "_watch", outage_counts)),
+        apply(put(ownership.Ownership, "watch", outage_counts)),
         lambda seed: settings(seed, faults=("outage",)),
         {invariants.ALIVE},
     ),

@@ -112,6 +112,9 @@ class TaskHub:
         elif n:
             self.registry.refresh(n)
         else:
+            if self.activities.alone:
+                # it is no longer
+                self.ownership.watch()
             self.registry.look()
             self.ownership.scan()
             self.activities.look()

@@ -15,8 +15,8 @@ from perdure.taskhub.timers import TimerWindow
 _RETRY_SECONDS = 0.2
 #: instances claimed by one scan
 _SCAN = 200
-#: beats and looks at other hosts in one TTL
-_BEATS = 3
+#: beats in one TTL, and looks at the others: a beat that is seen late makes the takeover as late
+_BEATS, _LOOKS = 3, 18
 
 
 class Ownership:
@@ -66,7 +66,7 @@ class Ownership:
         self.end()
         self._token = token
         self._seen, self._others, self._scanning = {}, (), False
-        self._watch()
+        self._look()
         self.scan()
         self._tick(self._options.host_ttl / _BEATS, self._beat)
         self._tick(self._scan_pause(), self._scan_tick)
@@ -84,7 +84,7 @@ class Ownership:
         return self._others
 
     def _tick(self, seconds: float, call: Callable[[], None]) -> None:
-        self._ticks = self._ticks[-4:]
+        self._ticks = self._ticks[-6:]
         self._ticks.append(self._clock.later(seconds, call))
 
     def _beat(self) -> None:
@@ -100,11 +100,16 @@ class Ownership:
                 self.on_beat()
 
         self._store.beat(token, beaten)
-        self._watch()
         self._registry.warm.sweep()
         self._tick(self._options.host_ttl / _BEATS, self._beat)
 
-    def _watch(self) -> None:
+    def _look(self) -> None:
+        """Look at the others; rarely when there are none, as whoever comes wakes this host."""
+        self.watch()
+        self._tick(self._options.host_ttl / (_LOOKS if self._others else _BEATS), self._look)
+
+    def watch(self) -> None:
+        """Ask the store who else is alive."""
         token = self._token
 
         def listed(answer: list[HostRow] | StoreError) -> None:
@@ -127,8 +132,11 @@ class Ownership:
             before = self._seen.get(host.token)
             if before is not None and before[0] == host.beat:
                 seen[host.token] = before
-                if now - before[1] >= self._options.host_ttl:
+                left = before[1] + self._options.host_ttl - now
+                if left <= 0:
                     self._declare_dead(host)
+                elif left < self._options.host_ttl / _LOOKS:
+                    self._tick(left, self.watch)
             else:
                 seen[host.token] = (host.beat, now)
         self._seen = seen

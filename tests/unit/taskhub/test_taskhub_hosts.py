@@ -89,6 +89,27 @@ def test_instances_of_a_silent_host_go_on_elsewhere():
     assert second.wait("c1", within=12).record.output == '"done"'
 
 
+def test_a_silent_host_is_taken_over_from_within_ten_seconds_whenever_it_fell_silent():
+    for tenths in range(0, 40, 3):
+        first = Bench({"Waiting": waiting})
+        second = Bench({"Waiting": waiting}, first.database)
+        first.time.advance(10 + tenths / 10)
+        # the commit raises the beat a moment before the end
+        first.call(StartInstance("Waiting", "w1"))
+        first.clock.stop()
+        assert second.call(RaiseEvent("w1", "go", "5")) == Done()
+        assert second.wait("w1", within=10).record.output == "5", f"silent after {tenths} tenths of a second"
+
+
+def test_a_lone_host_learns_at_once_that_another_came():
+    first = Bench({"Chain": chain})
+    first.time.advance(10.2)
+    second = Bench({"Chain": chain}, first.database)
+    first.hub.woken()
+    first.time.advance(0.1)
+    assert first.hub.ownership.others == (second.hub.token,)
+
+
 def test_a_host_declared_dead_registers_again_and_cannot_write_under_its_old_token():
     first = Bench({"Chain": chain, "Waiting": waiting})
     first.call(StartInstance("Waiting", "w1"))
