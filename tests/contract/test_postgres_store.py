@@ -120,6 +120,25 @@ class TestLostAnswers:
         assert site.sql(call) == site.sql(call)
         assert [item.task for item in host.ask("claim_work", host.token, ("hello",), 9)] == [2, 3]
 
+    def test_a_connection_that_the_driver_gave_up_is_left_and_its_call_is_lost(
+        self, site: PostgresSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As when the server ends it in the middle of something: no reason to take the commit for refused."""
+        host = ContractHost(site)
+        n = host.running("a")
+        broken = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+        async def fetchval(*_: Any, **__: Any) -> None:
+            raise broken
+
+        batch = host.batch(messages=[Message(n, EVENT)])
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncpg.Connection, "fetchval", fetchval)
+            answer = host.ask("commit", batch)
+        assert isinstance(answer, StoreError) and answer.lost
+        assert host.ask("recorded", host.token, batch.number) is None
+        assert isinstance(host.ask("commit", batch), CommitAnswer)
+
     def test_a_server_that_restarts_is_found_again(self, site: PostgresSite, server: PostgresServer) -> None:
         host = ContractHost(site)
         n = host.running("a")

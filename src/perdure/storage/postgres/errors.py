@@ -29,7 +29,8 @@ def is_passing(problem: BaseException) -> bool:
     # a wrong argument is an InterfaceError as well as a closed connection
     if isinstance(problem, asyncpg.InterfaceError):
         return not isinstance(problem, ValueError)
-    return isinstance(problem, (OSError, asyncio.TimeoutError, EOFError))
+    # a connection that the server ends in the middle of something may leave the driver in a state of its own
+    return isinstance(problem, (OSError, asyncio.TimeoutError, EOFError, asyncpg.InternalClientError))
 
 
 def call_failed(problem: BaseException) -> StoreError:
