@@ -127,6 +127,7 @@ class Hub(Protocol):
     def left_behind(self, not_before: int) -> None: ...
 
 
+_READING = (GetInstance, ListInstances, ReadEntity, InspectInstance, CountInstances, CountWaiting)
 _PURGE_PAGE = 200
 #: how soon an instance that was busy is purged again
 _BUSY_SECONDS = 0.05
@@ -141,12 +142,15 @@ class HubClient:
 
     def call(self, operation: Operation, done: Answer) -> None:
         """Carry out an operation; `done` gets its answer, a `Refused` when it cannot be done."""
-        if not self._hub.accepting and not isinstance(
-            operation, (GetInstance, ListInstances, ReadEntity, InspectInstance, CountInstances, CountWaiting)
-        ):
+        if isinstance(operation, _READING):
+            _OPERATIONS[type(operation)](self, operation, done)
+        elif not self._hub.accepting:
             done(Refused(RefusalCode.UNAVAILABLE, "The host is not accepting work: it is starting or stopping."))
-            return
-        _OPERATIONS[type(operation)](self, operation, done)
+        elif not self._hub.committer.is_current():
+            # it would only wait, and so would all that follow
+            done(Refused(RefusalCode.UNAVAILABLE, "The store has not taken anything for some time. Ask again."))
+        else:
+            _OPERATIONS[type(operation)](self, operation, done)
 
     # -- reading
 
@@ -197,7 +201,7 @@ class HubClient:
     def _list(self, operation: ListInstances, done: Answer) -> None:
         def listed(answer: Page | StoreError) -> None:
             if isinstance(answer, StoreError):
-                done(Refused(RefusalCode.BAD_REQUEST, str(answer)))
+                done(_unavailable(answer) if answer.lost else Refused(RefusalCode.BAD_REQUEST, str(answer)))
             else:
                 done(Listed(answer.items, answer.continuation))
 
@@ -543,7 +547,8 @@ class HubClient:
     ) -> None:
         def listed(page: Page | StoreError) -> None:
             if isinstance(page, StoreError):
-                refused = operation.continuation is not None and continuation == operation.continuation
+                first = operation.continuation is not None and continuation == operation.continuation
+                refused = first and not page.lost
                 done(Refused(RefusalCode.BAD_REQUEST, str(page)) if refused else _unavailable(page))
                 return
 

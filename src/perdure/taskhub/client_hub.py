@@ -118,13 +118,15 @@ class ClientHub:
         self.store.hosts(listed)
 
     def _beat(self) -> None:
-        token = self.token
+        token, asked = self.token, self.clock.monotonic()
         if not token:
             return
 
         def beaten(answer: bool | StoreError) -> None:
             if token == self.token and answer is False:
                 self._token_lost()
+            elif token == self.token and answer is True:
+                self.committer.succeeded(asked)
 
         self.store.beat(token, beaten)
         self._look(lambda: None)

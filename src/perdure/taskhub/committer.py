@@ -34,6 +34,8 @@ _UNJUDGED = ("returns", "attempts", "releases")
 _RETRY_SECONDS = 0.05
 _RETRY_LONGEST = 2.0
 _ATTEMPT_SECONDS = 0.5
+#: what clients ask for: it is answered also when the token is lost, while turns and activities end with their token
+_ASKED = frozenset({"creations", "messages", "purges"})
 #: the part of the TTL that a host stays away from being declared dead
 _MARGIN = 1 / 9
 
@@ -68,17 +70,28 @@ class Committer:
 
     def begin(self, token: int, store_time: int) -> None:
         """Start under a new token; whatever waited for the old one is gone."""
-        self.token, self._number, self._flying = token, 0, None
-        self._epoch += 1
-        self._waiting, self._split, self._attempts, self._scheduled = [], [], [], False
+        self._give_up()
+        self.token, self._number, self._scheduled = token, 0, False
         self._offset = 0
         self.observe_time(store_time, self._clock.now())
         self._beaten = self._clock.monotonic()
 
     def stop(self) -> None:
-        """Forget everything; nothing is committed any more."""
+        """Nothing is committed any more. What clients wait for is an error."""
+        self._give_up()
+        self.token = 0
+
+    def _give_up(self) -> None:
         self._epoch += 1
-        self.token, self._waiting, self._split, self._attempts, self._flying = 0, [], [], [], None
+        left = [*(self._flying or ()), *(item for part in self._split for item in part), *self._waiting]
+        self._waiting, self._split, self._attempts, self._flying = [], [], [], None
+        for field, _, done in left:
+            if field in _ASKED:
+                self._refuse(done)
+
+    def _refuse(self, done: Callable[[Any], None]) -> None:
+        error = StoreError("this host gave up its place in the task hub: it stops, or others took it for dead")
+        self._clock.soon(lambda: done(error))
 
     def observe_time(self, store_time: int, asked: int) -> None:
         """Take the store's clock as the time that counts. An answer asked for at `asked` (by this host's clock) bounds
@@ -156,6 +169,9 @@ class Committer:
         self._add("releases", release, done)
 
     def _add(self, field: str, item: object, done: Callable[[Any], None]) -> None:
+        if not self.token and field in _ASKED:
+            self._refuse(done)
+            return
         self._waiting.append((field, item, done))
         if not self._scheduled and self._flying is None:
             self._schedule()

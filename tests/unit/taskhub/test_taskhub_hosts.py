@@ -6,7 +6,18 @@ from collections import Counter
 
 from perdure.model.actions import CompleteOrchestration, CreateTimer, ScheduleTask
 from perdure.model.history import EventRaised, TimerFired
-from perdure.model.operations import Done, GetInstance, RaiseEvent, Started, StartInstance
+from perdure.model.instance import InstanceFilter
+from perdure.model.operations import (
+    Done,
+    GetInstance,
+    ListInstances,
+    PurgeInstance,
+    RaiseEvent,
+    RefusalCode,
+    Refused,
+    Started,
+    StartInstance,
+)
 from perdure.storage.memory import Fate
 from tests.unit.taskhub.scripted import Bench
 
@@ -126,6 +137,38 @@ def test_a_host_declared_dead_registers_again_and_cannot_write_under_its_old_tok
     assert first.call(GetInstance("w1")).record.status.label == "Completed"
 
 
+def test_what_clients_asked_of_a_host_that_lost_its_token_is_answered():
+    first = Bench({"Chain": chain, "Waiting": waiting})
+    for name in ("w1", "w2"):
+        first.call(StartInstance("Waiting", name))
+    second = Bench({"Chain": chain, "Waiting": waiting}, first.database)
+    answers: list[object] = []
+    first.clock.pause(30)
+    for operation in (StartInstance("Chain", "c1"), RaiseEvent("w1", "go", "5"), PurgeInstance("w2")):
+        first.client.call(operation, answers.append)
+    second.time.advance(32)
+    assert first.hub.token > second.hub.token
+    assert len(answers) == 3
+    for answer in answers[:2]:
+        assert isinstance(answer, Refused) and answer.code is RefusalCode.UNAVAILABLE
+        assert "gave up its place in the task hub" in answer.text
+    assert first.call(StartInstance("Chain", "c1")) == Started("c1"), "asked again"
+
+
+def test_a_host_that_cannot_reach_the_store_keeps_no_client_waiting():
+    bench = Bench({"Chain": chain})
+    bench.time.advance(5)
+    bench.store._fate = lambda call: Fate(error="the store is down", answer=0.05, applied=False, lost=True)
+    bench.time.advance(9)
+    answer = bench.call(StartInstance("Chain", "c1"), within=1)
+    assert answer == Refused(RefusalCode.UNAVAILABLE, "The store has not taken anything for some time. Ask again.")
+    listed = bench.call(ListInstances(InstanceFilter()), within=1)
+    assert isinstance(listed, Refused) and listed.code is RefusalCode.UNAVAILABLE
+    bench.store._fate = None
+    bench.time.advance(4)
+    assert bench.call(StartInstance("Chain", "c1")) == Started("c1")
+
+
 def test_an_event_raised_at_another_host_reaches_the_owner():
     first = Bench({"Waiting": waiting})
     first.call(StartInstance("Waiting", "w1"))
@@ -144,8 +187,6 @@ def test_a_store_outage_makes_nobody_dead_and_nothing_run_twice():
     first.call(StartInstance("Chain", "c1"))
     first.time.advance(0.1)
     tokens = first.hub.token, second.hub.token
-    from perdure.storage.memory import Fate
-
     down = Fate(error="the store is down", answer=0.05, applied=False, lost=True)
     first.store._fate = second.store._fate = lambda call: down
     first.time.advance(60)
