@@ -53,6 +53,7 @@ from perdure.model.execution import (
     ActivityRequest,
     EntityOutcome,
     EntityRequest,
+    SessionMissing,
     TurnDecided,
     TurnMismatch,
     TurnOutcome,
@@ -96,6 +97,8 @@ class Supervisor:
         self._workers = WorkerSet(options, self)
         self._quarantine = Quarantine(self._workers, self._give)
         self._sessions = SessionPlaces()
+        #: turns whose worker had lost the session: each goes on as the same run once its history is read
+        self._unread: dict[int, Run] = {}
         self._waiting: deque[Run] = deque()
         self._activities: dict[tuple[int, int, int], Run] = {}
         self._names: dict[tuple[str, str], str] = {}
@@ -170,15 +173,21 @@ class Supervisor:
         return self._sessions.holds(n, generation, turn)
 
     def run_turn(self, request: TurnRequest, done: Callable[[TurnOutcome], None]) -> None:
-        begin = BeginTurn(self._ids.next(), request)
+        unread = self._unread.pop(request.n, None)
+        begin = BeginTurn(self._ids.next() if unread is None else unread.invocation, request)
         function = self._names.get(("orchestrationtrigger", request.name.lower()), request.name)
-        self._dispatch(Run(RunKind.TURN, begin, function, request.instance_id, False, done))
+        run = Run(RunKind.TURN, begin, function, request.instance_id, False, done)
+        run.announced = unread is not None
+        self._dispatch(run)
 
     def turn_applied(self, n: int, generation: int, turn: int) -> None:
         """Nothing to do: the session is counted on from its decision on, and dropped when that is not applied."""
 
     def drop_session(self, n: int) -> None:
         self._sessions.drop(n)
+        unread = self._unread.pop(n, None)
+        if unread is not None:
+            self._tell_ended(unread, "")
 
     def run_activity(self, request: ActivityRequest, done: Callable[[ActivityOutcome], None]) -> None:
         begin = BeginActivity(self._ids.next(), request)
@@ -277,7 +286,8 @@ class Supervisor:
 
     def _give(self, link: WorkerLink, run: Run) -> None:
         link.give(run)
-        if self._on_executed is not None:
+        if self._on_executed is not None and not run.announced:
+            run.announced = True
             self._on_executed(
                 RunStarted(run.function, run.invocation, run.kind, run.instance_id, run.reason, run.details)
             )
@@ -287,12 +297,15 @@ class Supervisor:
         if run.kind is RunKind.ACTIVITY:
             request = run.begin.request
             self._activities.pop((request.n, request.generation, request.task), None)
-        if self._on_executed is not None and run.sent:
+        self._tell_ended(run, error)
+        run.done(outcome)
+
+    def _tell_ended(self, run: Run, error: str) -> None:
+        if self._on_executed is not None and run.announced:
             duration = self._loop.time() - run.sent
             self._on_executed(
                 RunEnded(run.function, run.invocation, run.kind, duration, not error, run.instance_id, error)
             )
-        run.done(outcome)
 
     # what the worker set tells -----------------------------------------------------------------------------------
 
@@ -428,6 +441,12 @@ class Supervisor:
         if run is None:
             # a turn that was abandoned: its session must not be used
             link.channel.send(DropSession(outcome.n))
+            return
+        if type(outcome) is SessionMissing:
+            self._unread[outcome.n] = run
+            run.done(outcome)
+            if link is self._workers.quarantine:
+                self._quarantine.feed()
             return
         error = ""
         if type(outcome) is TurnMismatch:

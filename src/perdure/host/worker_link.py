@@ -54,6 +54,7 @@ class Run:
     """One invocation that a worker was given and has not answered."""
 
     __slots__ = (
+        "announced",
         "begin",
         "details",
         "done",
@@ -77,6 +78,8 @@ class Run:
         reason: str = "",
         details: str = "",
     ) -> None:
+        #: whether its start was told
+        self.announced = False
         self.reason = reason
         self.details = details
         self.kind = kind

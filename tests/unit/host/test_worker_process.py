@@ -224,6 +224,28 @@ def test_where_every_turn_replays_no_session_is_expected(tmp_path: Path) -> None
     run(scenario, tmp_path, settings={"sdk": {"max_sessions": 0}})
 
 
+def test_a_turn_whose_session_was_lost_goes_on_as_the_same_run(tmp_path: Path) -> None:
+    said = [OrchestratorStarted(1), ExecutionStarted("chain"), TaskScheduled(0, "say", '"a"')]
+    history = [encode_history(said)]
+
+    async def scenario(w) -> None:
+        await w.turn("chain")
+        await w.turn("chain", n=2)  # there is room for one session
+        w.told.clear()
+        missing = await w.turn("chain", base=1, events=[TaskCompleted(0, '"r"')])
+        assert isinstance(missing, SessionMissing)
+        assert isinstance(await w.turn("chain", base=1, events=[TaskCompleted(0, '"r"')], history=history), TurnDecided)
+        assert [type(event) for event in w.told] == [RunStarted, RunEnded]
+        assert w.told[0].invocation == w.told[1].invocation
+        # nobody wants it any more
+        w.told.clear()
+        assert isinstance(await w.turn("chain", n=2, base=1, events=[TaskCompleted(0, '"r"')]), SessionMissing)
+        w.supervisor.drop_session(2)
+        assert [type(event) for event in w.told] == [RunStarted, RunEnded]
+
+    run(scenario, tmp_path, settings={"sdk": {"max_sessions": 1}})
+
+
 def test_a_line_without_an_end_stays_with_the_run_that_printed_it(tmp_path: Path) -> None:
     app = """
 @app.orchestration_trigger(context_name="context")
