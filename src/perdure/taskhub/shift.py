@@ -24,7 +24,7 @@ Outcome = TypeVar("Outcome")
 
 
 class Shift:
-    """The time under one token. `epoch` tells answers to earlier tokens apart; `lanes` count turns in user code."""
+    """The time under one token. `epoch` tells answers to earlier tokens apart; `lanes` count turns under way."""
 
     def __init__(
         self,
@@ -106,8 +106,12 @@ class Shift:
         return answered
 
     def read_history(self, instance: Instance, then: Callable[[list[bytes]], None]) -> None:
-        """Read the history of the current generation, and go on unless the instance has moved on meanwhile."""
+        """Read the history of the current generation, and go on unless the instance has moved on meanwhile.
+
+        It counts as a turn under way: else all that wait would be read at once, and run at once afterwards."""
         instance.phase = Phase.READING
+        lane = self.lanes.of(instance)
+        lane.running += 1
         ticket, epoch, state = instance.ticket, self.epoch, instance.state
 
         def retry() -> None:
@@ -115,13 +119,16 @@ class Shift:
                 self.requeue(instance)
 
         def read(answer: list[bytes] | StoreError) -> None:
-            if epoch != self.epoch or instance.ticket != ticket:
+            if epoch != self.epoch:
                 return
-            if isinstance(answer, StoreError):
-                self.telemetry.store_failed(str(answer))
-                self.clock.later(_RETRY_SECONDS, retry)
-            else:
-                then(answer)
+            lane.running -= 1
+            if instance.ticket == ticket:
+                if isinstance(answer, StoreError):
+                    self.telemetry.store_failed(str(answer))
+                    self.clock.later(_RETRY_SECONDS, retry)
+                else:
+                    then(answer)
+            self.on_room()
 
         self.store.read_history(state.n, state.generation, read)
 

@@ -477,3 +477,32 @@ def test_activities_of_a_large_turn_run_even_when_the_instance_ends_early():
     bench.time.advance(5)
     assert len({request.task for request in bench.executor.ran}) == total
     assert not bench.database.tables.work and not bench.database.tables.inbox
+
+
+@pytest.mark.parametrize("hot", [True, False])
+def test_no_more_turns_run_at_one_moment_than_the_limit(hot):
+    """Neither those whose history has to be read first; instances that wait for something do not count."""
+    bench = Bench({"Chain": chain, "Waiting": waiting}, hot=hot, max_turns=3)
+    for i in range(10):
+        bench.call(StartInstance("Waiting", f"w{i}"))
+    bench.executor.turn_seconds = 1.0
+    running = []
+    run_turn = bench.executor.run_turn
+
+    def counted(request, done):
+        def ended(outcome):
+            running.remove(request.n)
+            done(outcome)
+
+        running.append(request.n)
+        most.append(len(running))
+        run_turn(request, ended)
+
+    most: list[int] = []
+    bench.executor.run_turn = counted
+    for i in range(10):
+        bench.call(RaiseEvent(f"w{i}", "go", "1"))
+        bench.call(StartInstance("Chain", f"c{i}"))
+    bench.time.advance(100)
+    assert {bench.status(f"w{i}") for i in range(10)} | {bench.status(f"c{i}") for i in range(10)} == {"Completed"}
+    assert max(most) == 3
