@@ -10,24 +10,31 @@ _NOUNS = {"activity": "an activity", "orchestration": "an orchestrator", "entity
 
 
 class Catalog:
-    """The names that the live hosts of a hub list, as the app writes them; `own` are those of this host."""
+    """The names that the live hosts of a hub list, as the app writes them; `own` are those of this host, `threadless`
+    its activities that need no thread, in lower case."""
 
-    __slots__ = ("_names", "_own", "default_version")
+    __slots__ = ("_names", "_own", "_threadless", "default_version")
 
     def __init__(
         self,
         names: Mapping[str, Iterable[str]],
         default_version: str = "",
         own: Mapping[str, Iterable[str]] | None = None,
+        threadless: frozenset[str] = frozenset(),
     ) -> None:
         self._names = {kind: {name.lower(): name for name in names.get(kind, ())} for kind in _NOUNS}
         mine = names if own is None else own
         self._own = {kind: frozenset(name.lower() for name in mine.get(kind, ())) for kind in _NOUNS}
+        self._threadless = threadless
         self.default_version = default_version
 
     def runs_here(self, kind: str, name: str) -> bool:
         """Whether this host has the function."""
         return name.lower() in self._own[kind] or (kind == "activity" and name == BUILT_IN_HTTP)
+
+    def needs_thread(self, activity: str) -> bool:
+        """Whether an activity of this host needs a free thread of a worker."""
+        return activity.lower() not in self._threadless
 
     def unknown(self, kind: str, name: str) -> str | None:
         """None when a function of this kind (activity, orchestration, entity) has the name, else the error text."""

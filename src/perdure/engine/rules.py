@@ -50,12 +50,13 @@ WORK_PER_TURN = 500
 
 
 class Room(Struct, frozen=True):
-    """What the deciding host brings: its token, how many of the new activities it can start at once, the first of the
-    instance numbers that it may give away, and whether it takes the children itself; how many finished generations
-    keep their history, and how many actions a turn may decide."""
+    """What the deciding host brings: its token, how many of the new activities it can start at once and how many of
+    them on a thread, the first of the instance numbers that it may give away, and whether it takes the children itself;
+    how many finished generations keep their history, and how many actions a turn may decide."""
 
     token: int
     slots: int
+    threads: int
     number: int = 0
     owns_more: bool = True
     keep_generations: int = 0
@@ -77,6 +78,7 @@ class Draft:
         "room",
         "slots",
         "state",
+        "threads",
         "time",
         "timers",
         "work",
@@ -92,7 +94,7 @@ class Draft:
         catalog: Catalog,
     ) -> None:
         self.state, self.time, self.events, self.timers = state, time, events, timers
-        self.room, self.slots, self.catalog = room, room.slots, catalog
+        self.room, self.slots, self.threads, self.catalog = room, room.slots, room.threads, catalog
         self.messages: list[Message] = []
         self.work: list[WorkItem] = []
         self.backlog: list[WorkItem] = []
@@ -105,6 +107,15 @@ class Draft:
         """A number for a new instance."""
         self.numbers += 1
         return self.room.number + self.numbers - 1
+
+    def takes(self, activity: str) -> bool:
+        """Whether this host runs one more activity at once; then it has a slot less."""
+        threads = int(self.catalog.needs_thread(activity))
+        if self.slots <= 0 or self.threads < threads or not self.catalog.runs_here("activity", activity):
+            return False
+        self.slots -= 1
+        self.threads -= threads
+        return True
 
     def to_entity(self, entity: str, event: HistoryEvent, due: int = 0) -> None:
         """Send a message to an entity."""
@@ -123,10 +134,7 @@ def _schedule_task(draft: Draft, action: ScheduleTask) -> None:
         draft.answer(action.id, TaskFailed(action.id, unknown, None, FailureDetails("ValueError", unknown)))
         return
     late = state.cursor > 0 or len(draft.work) >= WORK_PER_TURN
-    owner = 0
-    if not late and draft.slots > 0 and draft.catalog.runs_here("activity", action.name):
-        owner = draft.room.token
-        draft.slots -= 1
+    owner = draft.room.token if not late and draft.takes(action.name) else 0
     item = WorkItem(
         state.n,
         state.generation,

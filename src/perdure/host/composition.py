@@ -141,6 +141,7 @@ def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerpr
         warm_idle=config.session_idle,
         max_turns=config.max_concurrent_orchestrators,
         max_activities=config.max_concurrent_activities,
+        coroutines=listed.coroutine_activities(),
         max_entity_batches=config.max_concurrent_entities,
         max_entity_batch=config.max_entity_batch,
         host_ttl=config.host_ttl,

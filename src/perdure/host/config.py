@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -310,34 +311,43 @@ def _user_log_level(flags: Flags, settings: Mapping[str, str]) -> str | None:
 def _bounded(
     settings: Mapping[str, str], name: str, default: int, low: int, high: int | None, notes: list[tuple[str, str]]
 ) -> int:
+    """A whole number; one that is too great becomes the greatest, what is too small or no number the default."""
     text = find_setting(settings, name)
     if not text:
         return default
-    number = int(text) if text.strip().lstrip("-").isdigit() else None
-    if number is None or number < low or (high is not None and number > high):
+    number = _whole(text)
+    used = default if number is None or number < low else number if high is None else min(high, number)
+    if used != number:
         limits = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        notes.append(("Warning", f"{name} is '{text}'. Expected a whole number {limits}; {default} is used."))
-        return default
-    return number
+        notes.append(("Warning", f"{name} is '{text}'. Expected a whole number {limits}; {used} is used."))
+    return used
 
 
 def _thread_count(settings: Mapping[str, str], notes: list[tuple[str, str]]) -> int | None:
-    text = find_setting(settings, "PYTHON_THREADPOOL_THREAD_COUNT")
+    name = "PYTHON_THREADPOOL_THREAD_COUNT"
+    text = find_setting(settings, name)
     if not text:
         return None
-    if not text.strip().lstrip("+-").isdigit():
-        notes.append(("Warning", "PYTHON_THREADPOOL_THREAD_COUNT must be an integer"))
-        return None
-    if int(text) < 1:
+    number = _whole(text)
+    if number is None:
+        notes.append(("Warning", f"{name} must be an integer"))
+    elif 1 <= number <= sys.maxsize:
+        return number
+    else:
         notes.append(
             (
                 "Warning",
-                "PYTHON_THREADPOOL_THREAD_COUNT must be set to a value between 1 and sys.maxint. "
-                "Reverting to default value for max_workers",
+                f"{name} must be set to a value between 1 and sys.maxint. Reverting to default value for max_workers",
             )
         )
+    return None
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
         return None
-    return int(text)
 
 
 def current_environment() -> dict[str, str]:

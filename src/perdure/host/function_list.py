@@ -61,19 +61,27 @@ class FunctionList(Struct, frozen=True):
     def durable_names(self) -> dict[str, tuple[str, ...]]:
         """Lower-case durable names by kind, as a host registers them."""
         names: dict[str, list[str]] = {kind: [] for kind in _DURABLE_KINDS.values()}
-        for trigger, name in self._durable():
-            names[_DURABLE_KINDS[trigger]].append(name.lower())
+        for function, name in self._durable():
+            names[_DURABLE_KINDS[function.trigger]].append(name.lower())
         return {kind: tuple(found) for kind, found in names.items()}
 
     def spelled_names(self) -> list[str]:
         """Durable names of all kinds as the app writes them."""
         return [name for _, name in self._durable()]
 
-    def _durable(self) -> Iterator[tuple[str, str]]:
-        """Trigger and durable name of each function that has one."""
+    def _durable(self) -> Iterator[tuple[IndexedFunction, str]]:
+        """Each function that has a durable name, and that name."""
         for function in self.enabled():
             if function.trigger in _DURABLE_KINDS:
-                yield function.trigger, function.durable_name or function.name
+                yield function, function.durable_name or function.name
+
+    def coroutine_activities(self) -> frozenset[str]:
+        """Lower-case durable names of the activities that are `async def`."""
+        return frozenset(
+            name.lower()
+            for function, name in self._durable()
+            if function.trigger == "activitytrigger" and function.is_async
+        )
 
     def not_fired(self) -> list[IndexedFunction]:
         """Functions whose trigger nothing fires here."""

@@ -259,6 +259,18 @@ class LogCredit(_Wire, frozen=True, tag=43):
     characters: int
 
 
+class RecallActivity(_Wire, frozen=True, tag=44):
+    """Host to worker: give back a plain activity that still waits for a thread; one that has begun goes on."""
+
+    invocation: str
+
+
+class ActivityGivenBack(_Wire, frozen=True, tag=45):
+    """Worker to host: what was recalled had not begun."""
+
+    invocation: str
+
+
 #: what a worker receives
 HostMessage = Union[
     StartWorker,
@@ -274,6 +286,7 @@ HostMessage = Union[
     LogCredit,
     AttachmentBegins,
     Attached,
+    RecallActivity,
 ]
 
 #: what a host receives
@@ -291,4 +304,5 @@ WorkerMessage = Union[
     SessionEvicted,
     AttachmentBegins,
     Attached,
+    ActivityGivenBack,
 ]

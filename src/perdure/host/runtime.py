@@ -256,7 +256,9 @@ class Host:
             self._loop.create_task(self._timers.stop())
         if self._metrics is not None:
             self._metrics.app_changed(loaded.functions.spelled_names())
-        self._hub.app_changed(loaded.functions.durable_names(), loaded.fingerprint, loaded.dialect)
+        self._hub.app_changed(
+            hub_options(loaded.config, loaded.functions, self.host_id, loaded.fingerprint, loaded.dialect)
+        )
         self._take(loaded)
         self._log.write("Worker", INFORMATION, "Worker process started and initialized.")
 

@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Union
 
+from perdure.engine.catalog import BUILT_IN_HTTP
 from perdure.host import blame
 from perdure.host.begun import InvocationIds
 from perdure.host.executions import Execution, RunEnded, RunKind, RunStarted
 from perdure.host.messages import (
+    ActivityGivenBack,
     ActivityResult,
     AppIndexed,
     BeginActivity,
@@ -35,6 +37,7 @@ from perdure.host.messages import (
     InvocationFailed,
     LogCredit,
     LogLine,
+    RecallActivity,
     Retry,
     SessionEvicted,
     TriggerInvocation,
@@ -44,7 +47,7 @@ from perdure.host.messages import (
 from perdure.host.quarantine import Quarantine
 from perdure.host.session_places import SessionPlaces
 from perdure.host.user_errors import is_users
-from perdure.host.worker_link import Run, SupervisorOptions, WorkerLink, least_loaded
+from perdure.host.worker_link import Run, SupervisorOptions, WorkerLink
 from perdure.host.worker_set import WorkerSet, WorkerStartError
 from perdure.model.actions import CompleteOrchestration, ContinueAsNewWith
 from perdure.model.execution import (
@@ -61,7 +64,12 @@ from perdure.model.execution import (
 )
 from perdure.model.failure import FailureDetails
 from perdure.model.operations import OperationAnswer
+from perdure.taskhub.pace import Pace
 
+#: seconds that a worker's answer and the next run are on their way
+_TRIP = 0.002
+#: an activity that was handed over ahead of a free thread is taken back after this time, in seconds
+_PATIENCE = 0.25
 _CREDIT_STEP = 64 * 1024
 _LINE_OVERHEAD = 100
 _ERROR, _WARNING = 40, 30
@@ -101,6 +109,7 @@ class Supervisor:
         self._unread: dict[int, Run] = {}
         self._waiting: deque[Run] = deque()
         self._activities: dict[tuple[int, int, int], Run] = {}
+        self._pace = Pace()
         self._names: dict[tuple[str, str], str] = {}
         self._async_functions: set[str] = set()
         self._turn_of = 0
@@ -193,6 +202,7 @@ class Supervisor:
         begin = BeginActivity(self._ids.next(), request)
         function = self._names.get(("activitytrigger", request.name.lower()), request.name)
         run = Run(RunKind.ACTIVITY, begin, function, request.instance_id, function in self._async_functions, done)
+        run.needs_thread = not run.is_async and request.name != BUILT_IN_HTTP
         self._activities[request.n, request.generation, request.task] = run
         self._dispatch(run)
 
@@ -210,12 +220,22 @@ class Supervisor:
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         begin = BeginEntity(self._ids.next(), request)
         function = self._names.get(("entitytrigger", request.name.lower()), request.name)
-        self._dispatch(Run(RunKind.ENTITY, begin, function, request.entity_id, function in self._async_functions, done))
+        is_async = function in self._async_functions
+        self._dispatch(
+            Run(RunKind.ENTITY, begin, function, request.entity_id, is_async, done, needs_thread=not is_async)
+        )
 
-    def activity_room(self) -> int:
-        if self._workers.stopping or all(link.channel.congested for link in self._workers.ready):
-            return 0
-        return max(0, self.options.max_activities - len(self._activities))
+    def activity_room(self) -> tuple[int, int]:
+        threads, able = 0, False
+        for link in self._workers.ready:
+            if not link.channel.congested:
+                able = True
+                # so that a thread need not wait for the host after something short
+                threads += max(0, link.free_threads + self._pace.ahead(link.threads, _TRIP))
+        if not able or self._workers.stopping:
+            return 0, 0
+        room = max(0, self._workers.options.max_activities - len(self._activities))
+        return room, min(room, threads)
 
     # the front's calls -------------------------------------------------------------------------------------------
 
@@ -258,7 +278,8 @@ class Supervisor:
             if not future.done():
                 future.set_result(outcome)
 
-        self._dispatch(Run(kind, begin, function, "", function in self._async_functions, done, reason, details))
+        is_async = function in self._async_functions
+        self._dispatch(Run(kind, begin, function, "", is_async, done, reason, details, needs_thread=not is_async))
         return await future
 
     # who runs what -----------------------------------------------------------------------------------------------
@@ -280,9 +301,13 @@ class Supervisor:
         if len(ready) == 1:
             return ready[0]
         if run.kind is RunKind.HTTP:
+            # in turn, but not to a process whose threads are all taken while another has a free one
+            able = [link for link in ready if link.free_threads > 0] if run.needs_thread else ready
             self._turn_of += 1
-            return ready[self._turn_of % len(ready)]
-        return least_loaded(ready)
+            return (able or ready)[self._turn_of % len(able or ready)]
+        if run.needs_thread:
+            return max(ready, key=_free_threads)
+        return min(ready, key=_runs)
 
     def _give(self, link: WorkerLink, run: Run) -> None:
         link.give(run)
@@ -292,16 +317,17 @@ class Supervisor:
                 RunStarted(run.function, run.invocation, run.kind, run.instance_id, run.reason, run.details)
             )
 
-    def _end(self, run: Run, outcome: Any, error: str = "") -> None:
-        """Hand over the outcome of a run that is in no worker any more."""
+    def _end(self, run: Run, outcome: Any, error: str | None = "") -> None:
+        """Hand over the outcome of a run that is in no worker any more. `error` "": it ended well; None: no word of
+        it, it never began."""
         if run.kind is RunKind.ACTIVITY:
             request = run.begin.request
             self._activities.pop((request.n, request.generation, request.task), None)
         self._tell_ended(run, error)
         run.done(outcome)
 
-    def _tell_ended(self, run: Run, error: str) -> None:
-        if self._on_executed is not None and run.announced:
+    def _tell_ended(self, run: Run, error: str | None) -> None:
+        if self._on_executed is not None and run.announced and error is not None:
             duration = self._loop.time() - run.sent
             self._on_executed(
                 RunEnded(run.function, run.invocation, run.kind, duration, not error, run.instance_id, error)
@@ -328,8 +354,18 @@ class Supervisor:
         self._sessions.forget(link)
 
     def on_look(self, link: WorkerLink, now: float) -> None:
+        if link.free_threads < 0:
+            self._recall(link, now - _PATIENCE)
         if self.options.function_timeout > 0:
             self._enforce_timeout(link, now - self.options.function_timeout)
+
+    def _recall(self, link: WorkerLink, before: float) -> None:
+        """Take back activities that found no thread since: other hosts may have one."""
+        begun = {id(run) for run in link.begun()}
+        for run in link.inflight.values():
+            if run.kind is RunKind.ACTIVITY and run.needs_thread and run.sent <= before and id(run) not in begun:
+                link.channel.send(RecallActivity(run.invocation))
+                self._pace.stalled(_PATIENCE)
 
     def on_trouble(self, text: str) -> None:
         self._say(text, _ERROR)
@@ -352,19 +388,17 @@ class Supervisor:
         for run in late:
             if id(run) not in begun:
                 # it waits for a thread and its time has not begun
-                del link.inflight[run.invocation]
-                run.sent = self._loop.time()
-                link.inflight[run.invocation] = run
+                link.begin_anew(run)
         if not expired:
             return
         stuck = any(run.kind is RunKind.TURN for run in expired)
         for run in expired:
-            del link.inflight[run.invocation]
+            link.take(run.invocation)
         self._workers.exchange(link, self.options.shutdown_grace)
         if stuck:
             # the turn thread does not come back: what waits for it goes elsewhere
             for run in [run for run in link.inflight.values() if run.kind is RunKind.TURN]:
-                del link.inflight[run.invocation]
+                link.take(run.invocation)
                 self._end(run, blame.given_back(run, "its worker was retired"), "given back")
         for run in expired:
             text = blame.timeout_text(run, self.options.function_timeout)
@@ -375,9 +409,8 @@ class Supervisor:
     def on_gone(self, link: WorkerLink) -> None:
         """Whose fault was it, and what runs again."""
         self._owed.pop(link, None)
-        runs = list(link.inflight.values())
         begun = {id(run) for run in link.begun()}
-        link.inflight.clear()
+        runs = link.take_all()
         reason = link.describe_end()
         again: list[Run] = []
         for run in runs:
@@ -401,9 +434,11 @@ class Supervisor:
             if isinstance(message, TurnResult):
                 self._on_turn(link, message)
             elif isinstance(message, ActivityResult):
-                run = link.inflight.pop(message.invocation, None)
+                run = link.take(message.invocation)
                 if run is not None:
                     outcome = message.outcome
+                    if run.needs_thread:
+                        self._pace.ended((outcome.finished - outcome.started) / 1_000_000)
                     self._finish(
                         link, run, outcome, _activity_error(outcome) if type(outcome) is ActivityFailed else ""
                     )
@@ -419,15 +454,19 @@ class Supervisor:
 
     def _on_other(self, link: WorkerLink, message: WorkerMessage) -> None:
         if isinstance(message, EntityResult):
-            run = link.inflight.pop(message.invocation, None)
+            run = link.take(message.invocation)
             if run is not None:
                 failed = next((result.reason for result in message.outcome.results if result.failure), "")
                 self._finish(link, run, message.outcome, failed)
         elif isinstance(message, (HttpAnswer, InvocationDone, InvocationFailed)):
-            run = link.inflight.pop(message.invocation, None)
+            run = link.take(message.invocation)
             if run is not None:
                 failure = message.failure if isinstance(message, InvocationFailed) else None
                 self._finish(link, run, message, _shown(failure) if failure is not None else "")
+        elif isinstance(message, ActivityGivenBack):
+            run = link.take(message.invocation)
+            if run is not None:
+                self._end(run, blame.given_back(run, "it found no free thread"), None)
         elif isinstance(message, SessionEvicted):
             self._sessions.evicted(message.n, link)
         elif isinstance(message, Heartbeat):
@@ -436,7 +475,7 @@ class Supervisor:
             self._workers.indexed(link, message)
 
     def _on_turn(self, link: WorkerLink, message: TurnResult) -> None:
-        run = link.inflight.pop(message.invocation, None)
+        run = link.take(message.invocation)
         outcome = message.outcome
         if run is None:
             # a turn that was abandoned: its session must not be used
@@ -478,6 +517,14 @@ class Supervisor:
     def _say(self, text: str, level: int, run: Run | None = None) -> None:
         function, invocation, instance_id = (run.function, run.invocation, run.instance_id) if run else ("", "", "")
         self._on_log(LogLine(_wall_clock(), level, text, function, invocation, instance_id, "Worker", "host"))
+
+
+def _free_threads(link: WorkerLink) -> int:
+    return link.free_threads
+
+
+def _runs(link: WorkerLink) -> int:
+    return len(link.inflight)
 
 
 def _replier(link: WorkerLink, call: int) -> Reply:

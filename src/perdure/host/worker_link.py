@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import IO, Any
 
 from msgspec import Struct
@@ -63,6 +63,7 @@ class Run:
         "invocation",
         "is_async",
         "kind",
+        "needs_thread",
         "reason",
         "sent",
     )
@@ -77,9 +78,13 @@ class Run:
         done: Callable[[Any], None],
         reason: str = "",
         details: str = "",
+        *,
+        needs_thread: bool = False,
     ) -> None:
         #: whether its start was told
         self.announced = False
+        #: of the worker's pool
+        self.needs_thread = needs_thread
         self.reason = reason
         self.details = details
         self.kind = kind
@@ -112,6 +117,8 @@ class WorkerLink:
         self.loop = asyncio.get_running_loop()
         self.channel = HostChannel(lambda messages: on_messages(self, messages), self._channel_closed)
         self.inflight: dict[str, Run] = {}
+        #: how many of these need a thread of the pool
+        self._threads_taken = 0
         self.app: AppIndexed | None = None
         self.threads = 1
         #: given nothing new any more
@@ -174,11 +181,32 @@ class WorkerLink:
         """Hand over one invocation."""
         run.sent = self.loop.time()
         self.inflight[run.invocation] = run
+        self._threads_taken += run.needs_thread
         self.channel.send(run.begin)
 
-    def load(self) -> int:
-        """How many functions it runs beyond its free threads; below 0 a thread is free."""
-        return len(self.inflight) - self.threads
+    def take(self, invocation: str) -> Run | None:
+        """What it runs no longer, None when it did not run that."""
+        run = self.inflight.pop(invocation, None)
+        if run is not None:
+            self._threads_taken -= run.needs_thread
+        return run
+
+    def take_all(self) -> list[Run]:
+        """All that it ran."""
+        runs = list(self.inflight.values())
+        self.inflight.clear()
+        self._threads_taken = 0
+        return runs
+
+    def begin_anew(self, run: Run) -> None:
+        """Its time has not begun: it waits for a thread."""
+        self.inflight[run.invocation] = self.inflight.pop(run.invocation)
+        run.sent = self.loop.time()
+
+    @property
+    def free_threads(self) -> int:
+        """Threads of the pool that nothing runs on or waits for; below 0: so many runs wait for one."""
+        return self.threads - self._threads_taken
 
     def has_begun(self, run: Run) -> bool:
         """Whether user code of `run` has begun, as far as is known after the end of the process, too."""
@@ -252,8 +280,3 @@ class WorkerLink:
             self._on_end(self)
             self._begun.close()
             self.gone.set()
-
-
-def least_loaded(links: Sequence[WorkerLink]) -> WorkerLink:
-    """The link with the most free threads."""
-    return links[0] if len(links) == 1 else min(links, key=WorkerLink.load)

@@ -38,6 +38,7 @@ from perdure.host.dialect import decide_dialect
 from perdure.host.indexing import LoadedApp, fingerprint, load_app, prepare_paths
 from perdure.host.invoke import now
 from perdure.host.messages import (
+    ActivityGivenBack,
     AppIndexed,
     BeginActivity,
     BeginEntity,
@@ -51,6 +52,7 @@ from perdure.host.messages import (
     IndexError_,
     LogCredit,
     LogLine,
+    RecallActivity,
     StartWorker,
     StopWorker,
     TriggerInvocation,
@@ -59,7 +61,7 @@ from perdure.host.worker_channel import WorkerChannel
 from perdure.host.worker_client import ChannelTransport
 from perdure.host.worker_logs import CURRENT, Invocation, LogCapture
 from perdure.host.worker_settings import WorkerSettings
-from perdure.host.worker_threads import Pool, TurnThread, thread_count
+from perdure.host.worker_threads import Pool, TurnThread, default_threads
 from perdure.sdk import client, serialization
 from perdure.sdk.options import SdkOptions
 
@@ -92,6 +94,8 @@ class Worker:
         #: activities under way or waiting, and the task of each that is a coroutine
         self._open: dict[ActivityKey | None, asyncio.Task[None] | None] = {}
         self._dropped: set[ActivityKey] = set()
+        #: activities that wait for a thread, by invocation; whichever thread takes one out has it
+        self._queued: dict[str, BeginActivity] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_beat = 0.0
         self._reported: BeginTurn | None = None
@@ -121,7 +125,7 @@ class Worker:
         serialization.trust_only(options.trusted_classes)
         self._app = AppFunctions(app, options, settings)
         self._lifespan = app.lifespan
-        threads = start.threads or thread_count()
+        threads = start.threads or default_threads()
         self._pool = Pool(threads, self._run_plain, 1, "ThreadPoolExecutor-0")
         self._http_pool = Pool(_HTTP_CALL_THREADS, self._run_plain, threads + 1, "perdure-http")
         self._turns = TurnThread(
@@ -225,6 +229,8 @@ class Worker:
             self._http_pool.put((runnable, begin))
         else:
             assert self._pool is not None
+            if isinstance(begin, BeginActivity):
+                self._queued[begin.invocation] = begin
             self._pool.put((runnable, begin))
 
     def _control(self, message: HostMessage) -> None:
@@ -237,6 +243,8 @@ class Worker:
             self.loop.call_soon_threadsafe(lambda: self._keep(self.loop.create_task(self._end(grace)), own=True))
         elif isinstance(message, LogCredit):
             self.logs.grant(message.characters)
+        elif isinstance(message, RecallActivity):
+            self._give_back(message.invocation)
         elif isinstance(message, CancelActivity):
             self._cancel((message.n, message.generation, message.task), message.running)
 
@@ -249,6 +257,19 @@ class Worker:
                 self.loop.call_soon_threadsafe(task.cancel)
         else:
             self._dropped.add(key)
+
+    def _give_back(self, invocation: str) -> None:
+        """An activity that still waits for a thread is the host's again."""
+        begin = self._queued.pop(invocation, None)
+        if begin is None:
+            return
+        key = (begin.request.n, begin.request.generation, begin.request.task)
+        self._open.pop(key, None)
+        if key in self._dropped:
+            self._dropped.discard(key)
+            self.channel.send(cancelled(begin, begin.request.name))
+        else:
+            self.channel.send(ActivityGivenBack(invocation))
 
     def tick(self) -> float:
         """Beat, and name an orchestrator that blocks. Gives the seconds until the next call."""
@@ -294,6 +315,8 @@ class Worker:
         runnable, begin = item
         assert self._begun is not None
         key = activity_key(begin)
+        if key is not None and not isinstance(runnable, HttpCall) and self._queued.pop(begin.invocation, None) is None:
+            return  # the host has taken it back
         if key is not None and key in self._dropped:
             self._dropped.discard(key)
             self._open.pop(key, None)

@@ -24,22 +24,8 @@ _SWEEP_SECONDS = 30.0
 T = TypeVar("T")
 
 
-def thread_count() -> int:
-    """Threads for plain functions: PYTHON_THREADPOOL_THREAD_COUNT, else what `concurrent.futures` takes."""
-    written = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", "").strip()
-    if written:
-        try:
-            count = int(written)
-        except ValueError:
-            print("PYTHON_THREADPOOL_THREAD_COUNT must be an integer", file=sys.stderr)
-        else:
-            if count >= 1:
-                return count
-            print(
-                "PYTHON_THREADPOOL_THREAD_COUNT must be set to a value between 1 and sys.maxint. "
-                "Reverting to default value for max_workers",
-                file=sys.stderr,
-            )
+def default_threads() -> int:
+    """Threads for plain functions when nobody says how many: what `concurrent.futures` takes."""
     cpus = getattr(os, "process_cpu_count", os.cpu_count)() or 1
     return min(32, cpus + 4)
 

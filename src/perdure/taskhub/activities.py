@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from perdure.engine.catalog import BUILT_IN_HTTP
 from perdure.engine.runtime_state import runs_code
 from perdure.model.commit_plan import ActivityResult, Attempt, Message, MessageVerdict, WorkItem, WorkReturn
 from perdure.model.execution import ActivityCompleted, ActivityLost, ActivityOutcome, ActivityRequest
@@ -16,11 +15,12 @@ from perdure.taskhub.instance import Phase, Row
 from perdure.taskhub.interfaces import Clock, Executor, Store
 from perdure.taskhub.options import HubOptions
 from perdure.taskhub.registry import Registry
+from perdure.taskhub.slots import Free, Kind, Slots
 from perdure.taskhub.telemetry import Telemetry
 
 _RETRY_SECONDS = 0.2
-#: claimed ahead of free slots while no other host could take the work
-_AHEAD_ALONE = 256
+#: what was claimed ahead and found no slot for this long goes back, in seconds
+_PATIENCE = 0.25
 
 Key = tuple[int, int, int]
 
@@ -41,13 +41,10 @@ class Activities:
         self._store, self._clock, self._executor = store, clock, executor
         self._registry, self._committer = registry, committer
         self._options, self._telemetry = options, telemetry
-        self._names: tuple[str, ...] = ()
-        self.app_changed(options)
+        self._slots = Slots(executor, options)
         self._running: dict[Key, WorkItem] = {}
-        self._claimed: list[WorkItem] = []
-        self._reserved = 0
-        self._unclaimed = True
         self._claiming = False
+        self._patient = False
         self._held: list[tuple[int, Row]] = []
         self._held_timer = False
         self._token = 0
@@ -56,19 +53,20 @@ class Activities:
         self._epoch = 0
         self._draining = False
         self._drained: Callable[[], None] | None = None
-        #: no other live host could take work that waits for a slot here
+        #: no other live host could take work that is left to others
         self.alone = True
 
     def app_changed(self, options: HubOptions) -> None:
-        """Which activities this host runs."""
-        self._names = (*(name.lower() for name in options.names.get("activity", ())), BUILT_IN_HTTP.lower())
+        """Which activities this host runs, and how many at once."""
+        self._slots.app_changed(options)
 
     def begin(self, token: int) -> None:
         """Start under a token with nothing claimed."""
         self._token = token
         self._epoch += 1
-        self._running, self._claimed, self._held = {}, [], []
-        self._reserved, self._unclaimed, self._claiming = 0, True, False
+        self._slots.begin()
+        self._running, self._held = {}, []
+        self._claiming = self._patient = self._held_timer = False
         self._draining, self._drained = False, None
 
     @property
@@ -76,76 +74,106 @@ class Activities:
         """Activities under way."""
         return len(self._running)
 
-    def room(self) -> int:
-        """How many new activities this host may take in a commit."""
+    def room(self) -> tuple[int, int]:
+        """How many new activities this host may take in a commit, and how many of them may need a thread."""
         if self._draining:
-            return 0
-        return self._free() + (_AHEAD_ALONE - len(self._claimed) if self.alone else 0)
-
-    def _free(self) -> int:
-        taken = len(self._running) + self._reserved + len(self._claimed)
-        return max(0, min(self._options.max_activities - taken, self._executor.activity_room() - self._reserved))
+            return 0, 0
+        return self._slots.room(self._slots.free(), self._committer.latency)
 
     def reserve(self, work: Iterable[WorkItem]) -> None:
         """Slots for work that a commit is about to give to this host."""
-        self._reserved += sum(1 for item in work if item.owner == self._token)
+        self._slots.reserve((item for item in work if item.owner == self._token), 1)
 
     def unreserve(self, work: Iterable[WorkItem]) -> None:
         """That commit was not applied."""
-        self._reserved -= sum(1 for item in work if item.owner == self._token)
+        self._slots.reserve((item for item in work if item.owner == self._token), -1)
 
     def scheduled(self, work: Iterable[WorkItem]) -> None:
         """Work rows are durable: start what is ours, look for the rest when there is room."""
+        mine: list[WorkItem] = []
         left = False
         for item in work:
             if item.owner == self._token:
-                self._reserved -= 1
-                self._claimed.append(item)
+                mine.append(item)
             else:
-                left = self._unclaimed = True
+                kind = self._slots.kind_of(item)
+                left = kind.unclaimed = kind.waits = True
+        self._slots.reserve(mine, -1)
+        self._take_over(mine)
         if left and not self.alone:
             self.on_left()
         self._start_claimed()
 
+    def _take_over(self, items: list[WorkItem]) -> None:
+        if items:
+            self._slots.add(items, self._clock.monotonic())
+
     def look(self) -> None:
         """There may be unclaimed work in the store."""
-        self._unclaimed = True
+        for kind in self._slots.kinds:
+            kind.unclaimed = True
         self._start_claimed()
 
     def resume(self) -> None:
         """The store knows this host to be alive: start what was held back meanwhile."""
-        if self._claimed or self._unclaimed:
-            self._start_claimed()
+        self._start_claimed()
 
     def _start_claimed(self) -> None:
         if self._draining or not self._committer.is_current():
             # others may have taken this host for dead, and its claims with it: nothing new before the next beat
             return
-        claimed, limit = self._claimed, self._options.max_activities
-        started = 0
-        for item in claimed:
-            if len(self._running) >= limit or self._executor.activity_room() <= 0:
-                self._telemetry.limit_reached("activities", len(self._running), limit)
-                break
-            started += 1
-            self._start(item)
-        else:
+        if not (self._slots.is_waiting or self._slots.is_incomplete):
             self._telemetry.limit_cleared("activities")
-        if started:
-            self._claimed = claimed[started:]
-        self._claim()
+            return
+        slots, free = self._slots, self._slots.free()
+        if slots.is_waiting:
+            items, free = slots.take(free)
+            for item in items:
+                self._start(item)
+        self._claim(free)
+        self._tell_limit(free)
+        if slots.is_waiting and not self._patient:
+            self._patient = True
+            self._clock.later(_PATIENCE, self._lose_patience)
 
-    def _claim(self) -> None:
-        ahead = _AHEAD_ALONE if self.alone else 0
-        if not self._unclaimed or self._claiming or self._draining or not self._token:
+    def _tell_limit(self, free: Free) -> None:
+        """Whether work waits because there is no slot for it."""
+        plain, coroutines = self._slots.kinds
+        if not (plain.waits or coroutines.waits or self._slots.is_waiting):
+            self._telemetry.limit_cleared("activities")
+        elif self._running and not (free.threads if plain.waits or plain.claimed else free.slots):
+            self._telemetry.limit_reached("activities", len(self._running), len(self._running))
+
+    def _lose_patience(self) -> None:
+        """What was claimed ahead and found no slot is others' to take."""
+        self._patient = False
+        if self._committer.is_current() and not self._draining:
+            stalled = self._slots.take_stalled(self._clock.monotonic() - _PATIENCE)
+            for item in stalled:
+                self._give_back(item)
+            if stalled:
+                self._slots.pace.stalled(_PATIENCE)
+        self._start_claimed()
+
+    def _claim(self, free: Free) -> None:
+        plain, coroutines = self._slots.kinds
+        if self._claiming or self._draining or not self._token or not (plain.unclaimed or coroutines.unclaimed):
             return
-        if len(self._claimed) > ahead // 2:
-            return
-        wanted = self._free() + ahead - len(self._claimed)
-        if wanted <= 0:
-            return
+        room = self._slots.room(free, self._committer.latency)
+        if plain.unclaimed and self._is_worth_it(room.threads, plain):
+            self._claim_of(plain, room.threads)
+        elif coroutines.unclaimed and self._is_worth_it(room.slots, coroutines):
+            self._claim_of(coroutines, room.slots)
+
+    @staticmethod
+    def _is_worth_it(room: int, kind: Kind) -> bool:
+        """Whether to ask the store for so many: not for a few while others wait here."""
+        return room > len(kind.claimed)
+
+    def _claim_of(self, kind: Kind, wanted: int) -> None:
         self._claiming = True
         epoch = self._epoch
+        asked = self._slots.kinds if kind.plain else (kind,)
 
         def claimed(answer: list[WorkItem] | StoreError) -> None:
             if epoch != self._epoch:
@@ -153,30 +181,40 @@ class Activities:
             self._claiming = False
             if isinstance(answer, StoreError):
                 self._telemetry.store_failed(str(answer))
-                self._unclaimed = True
-                self._clock.later(_RETRY_SECONDS, self._claim)
+                for one in asked:
+                    one.unclaimed = True
+                self._clock.later(_RETRY_SECONDS, self._start_claimed)
                 return
-            if len(answer) >= wanted:
-                self._unclaimed = True
+            for one in asked:
+                one.waits = len(answer) >= wanted
+                one.unclaimed |= one.waits
             if self._draining:
                 for item in answer:
                     self._give_back(item)
                 return
-            self._claimed += answer
+            self._take_over(answer)
             self._start_claimed()
 
         # whoever learns of more work from here on says so again
-        self._unclaimed = False
-        self._store.claim_work(self._token, self._names, wanted, claimed)
+        for one in asked:
+            one.unclaimed = False
+        self._store.claim_work(self._token, kind.names, wanted, claimed)
 
     def _start(self, item: WorkItem) -> None:
         key = (item.n, item.generation, item.task)
+        began = self._clock.monotonic()
         self._running[key] = item
+        self._slots.running = len(self._running)
         epoch = self._epoch
 
         def done(outcome: ActivityOutcome) -> None:
             if epoch == self._epoch and self._running.pop(key, None) is not None:
                 self._telemetry.activity_ran(item, outcome)
+                self._slots.running = len(self._running)
+                if not isinstance(outcome, ActivityLost):
+                    # by the worker's clock; by this host's where the worker does not say
+                    took = (outcome.finished - outcome.started) / 1_000_000
+                    self._slots.pace.ended(took if took > 0 else self._clock.monotonic() - began)
                 self._done(item, outcome)
 
         self._executor.run_activity(
@@ -220,8 +258,7 @@ class Activities:
                 )
             )
             self._bring_home(item, event)
-        if self._claimed or self._unclaimed:
-            self._start_claimed()
+        self._start_claimed()
         self._maybe_drained()
 
     def _bring_home(self, item: WorkItem, event: HistoryEvent) -> None:
@@ -306,34 +343,34 @@ class Activities:
             if isinstance(answer, StoreError):
                 self._clock.later(_RETRY_SECONDS, lambda: self._give_back(item, suspect))
             else:
-                self._unclaimed = True
+                self._slots.kind_of(item).unclaimed = True
                 self.on_left()
-                self._claim()
+                self._start_claimed()
 
         self._committer.give_back(given, returned)
 
     def tasks_of(self, n: int, generation: int) -> set[int]:
         """The activities of an instance that this host runs or is about to run."""
         running = {key[2] for key in self._running if key[:2] == (n, generation)}
-        return running | {item.task for item in self._claimed if (item.n, item.generation) == (n, generation)}
+        return running | {i.task for i in self._slots.claimed() if (i.n, i.generation) == (n, generation)}
 
     def cancel_all(self, n: int, *, running: bool = True) -> None:
         """The instance was terminated: drop what has not begun and, if `running`, cancel coroutines that run."""
-        self._claimed = [item for item in self._claimed if item.n != n]
+        self._slots.drop(n)
         for key in [key for key in self._running if key[0] == n]:
             self._executor.cancel_activity(*key, running)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Start nothing more; call when all that runs has ended and its results are durable."""
         self._draining, self._drained = True, done
-        claimed, self._claimed = self._claimed, []
-        for item in claimed:
+        for item in self._slots.take_stalled(self._clock.monotonic()):
             self._give_back(item)
         self._maybe_drained()
 
     def give_back_running(self) -> None:
         """The grace is over: give the claims of what still runs back at once; late results are refused."""
         running, self._running = self._running, {}
+        self._slots.running = 0
         for item in running.values():
             self._give_back(item)
         self._maybe_drained()

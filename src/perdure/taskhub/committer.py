@@ -36,6 +36,8 @@ _RETRY_LONGEST = 2.0
 _ATTEMPT_SECONDS = 0.5
 #: what clients ask for: it is answered also when the token is lost, while turns and activities end with their token
 _ASKED = frozenset({"creations", "messages", "purges"})
+#: what a commit takes as long as nobody knows, in seconds, and how much each counts in the mean
+_LATENCY, _WEIGHT = 0.005, 1 / 8
 #: the part of the TTL that a host stays away from being declared dead
 _MARGIN = 1 / 9
 
@@ -65,6 +67,8 @@ class Committer:
         self._idle: list[Callable[[], None]] = []
         self._epoch = 0
         self.token = 0
+        #: seconds that the latest commits took, in the mean
+        self.latency = _LATENCY
         self._beaten = 0.0
         self.on_dead: Callable[[], None] = lambda: None
 
@@ -241,7 +245,9 @@ class Committer:
             return
         self.observe_time(answer.time, self._asked)
         self.succeeded(started)
-        self._telemetry.committed(batch, self._clock.monotonic() - started)
+        took = self._clock.monotonic() - started
+        self.latency += (took - self.latency) * _WEIGHT
+        self._telemetry.committed(batch, took)
         items, self._flying = self._flying or [], None
         verdicts = {field: iter(getattr(answer, field)) for field in _JUDGED}
         for field, _, done in items:

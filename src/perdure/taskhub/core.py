@@ -19,6 +19,9 @@ from perdure.taskhub.shift import Shift
 from perdure.taskhub.telemetry import Telemetry
 from perdure.taskhub.timers import TimerWindow
 
+#: options that may change while the hub runs
+_OF_THE_APP = ("names", "fingerprint", "dialect", "coroutines", "max_activities", "max_turns", "max_entity_batches")
+
 
 class TaskHub:
     """One host's share of a hub, over its ports. Everything happens on one thread, in callbacks."""
@@ -44,7 +47,7 @@ class TaskHub:
         self.wakes, self.telemetry, self._executor = wakes, told, executor
         self.token = 0
         self.accepting = False
-        self.shift.catalog = Catalog(options.names, options.default_version)
+        self.shift.catalog = Catalog(options.names, options.default_version, threadless=options.threadless)
         self.registry.on_ready = self.dispatcher.ready
         self.registry.on_control = self.dispatcher.interrupt
         self.timers.on_due = self.registry.timer_due
@@ -125,15 +128,16 @@ class TaskHub:
         if not self.registry.alone:
             self.wakes.wake(0)
 
-    def app_changed(self, names: dict[str, tuple[str, ...]], fingerprint: str, dialect: int) -> None:
-        """The app was loaded anew: these are its durable names by kind, and its dialect, now."""
-        self.options = replace(self.options, names=names, fingerprint=fingerprint, dialect=dialect)
+    def app_changed(self, options: HubOptions) -> None:
+        """The app was loaded anew: these are its names and its limits now."""
+        self.options = replace(self.options, **{field: getattr(options, field) for field in _OF_THE_APP})
         self.shift.options = self.options
-        self.shift.catalog = Catalog(names, self.options.default_version)
+        self.shift.catalog = Catalog(options.names, options.default_version, threadless=options.threadless)
+        self.shift.lanes.limit(options.max_turns, options.max_entity_batches)
         self.ownership.app_changed(self.options)
         self.activities.app_changed(self.options)
         if self.token:
-            self.dispatcher.app_changed(fingerprint)
+            self.dispatcher.app_changed(options.fingerprint)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable."""

@@ -74,8 +74,8 @@ class Executor(Protocol):
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         """Run a batch of operations on one entity."""
 
-    def activity_room(self) -> int:
-        """How many more activities can run now."""
+    def activity_room(self) -> tuple[int, int]:
+        """How many more activities can run now, and how many of them plain ones, which need a free thread each."""
 
 
 class Wakes(Protocol):

@@ -30,6 +30,12 @@ class Lanes:
             self._entities = Lane("entity batches", entity_batches)
         self.all = tuple(dict.fromkeys((self._orchestrations, self._entities)))
 
+    def limit(self, turns: int, entity_batches: int | None) -> None:
+        """Other bounds from now on. Whether entities have one of their own stays as it is."""
+        self._orchestrations.limit = turns
+        if self._entities is not self._orchestrations:
+            self._entities.limit = entity_batches if entity_batches is not None else turns
+
     def of(self, instance: Instance) -> Lane:
         """The lane that an instance takes."""
         return self._entities if instance.state.kind is InstanceKind.ENTITY else self._orchestrations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from perdure.engine.catalog import BUILT_IN_HTTP
 from perdure.engine.versions import VersionRule
 from perdure.model.operations import ExistingPolicy
 
@@ -24,6 +25,8 @@ class HubOptions(Struct, frozen=True):
     max_actions: int = 100_000
     keep_generations: int = 0
     max_activities: int = 20
+    #: activities that need no thread of a worker, in lower case
+    coroutines: frozenset[str] = frozenset()
     #: entity batches under way; None: they count as turns
     max_entity_batches: int | None = None
     #: operations in one batch
@@ -43,3 +46,8 @@ class HubOptions(Struct, frozen=True):
     #: a result that waits behind a turn is written after this time
     hold_results: float = 0.02
     scan_interval: float = 1.0
+
+    @property
+    def threadless(self) -> frozenset[str]:
+        """All activities that need no thread of a worker's pool, in lower case."""
+        return self.coroutines | {BUILT_IN_HTTP.lower()}

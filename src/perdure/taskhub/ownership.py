@@ -155,7 +155,8 @@ class Ownership:
                 names.setdefault(kind, []).extend(listed)
         for kind, own in self._options.names.items():
             names.setdefault(kind, []).extend(own)
-        self._shift.catalog = Catalog(names, self._options.default_version, self._options.names)
+        app = self._options
+        self._shift.catalog = Catalog(names, app.default_version, app.names, app.threadless)
 
     def _declare_dead(self, host: HostRow) -> None:
         token = self._token

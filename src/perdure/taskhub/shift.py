@@ -73,7 +73,7 @@ class Shift:
         options = self.options
         return Room(
             self.token,
-            self.activities.room(),
+            *self.activities.room(),
             self.next_number(),
             self.registry.has_room(),
             options.keep_generations,

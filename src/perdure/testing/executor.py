@@ -114,8 +114,9 @@ class InProcessExecutor:
         lost: EntityOutcome = EntityLost(request.n, request.base_turn, False, "the worker died")
         self._run("entity", ("entity", request.n), lambda: self._functions.run_entity(request), lost, done)
 
-    def activity_room(self) -> int:
-        return self._slots - self._activities
+    def activity_room(self) -> tuple[int, int]:
+        room = self._slots - self._activities
+        return room, room
 
     def evict(self, n: int) -> None:
         """The worker forgets a session and does not tell."""

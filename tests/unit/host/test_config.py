@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from perdure.engine.versions import VersionRule
-from perdure.host.composition import hub_options, worker_settings
+from perdure.host.composition import hub_options, supervisor_options, worker_settings
 from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
 from perdure.host.function_list import list_functions
@@ -270,13 +271,69 @@ def test_functions_disabled_by_setting(tmp_path: Path, name: str) -> None:
     assert not load(tmp_path, **{name: "false"}).is_disabled("Tick")
 
 
-def test_worker_numbers_out_of_range_fall_back(tmp_path: Path) -> None:
-    config = load(tmp_path, FUNCTIONS_WORKER_PROCESS_COUNT="11", PYTHON_THREADPOOL_THREAD_COUNT="x")
+@pytest.mark.parametrize(
+    ("text", "used"), [("0", 1), ("-3", 1), ("11", 10), ("x", 1), ("2.5", 1), ("\u00b2", 1), (" 4 ", 4), ("10", 10)]
+)
+def test_the_number_of_worker_processes(tmp_path: Path, text: str, used: int) -> None:
+    config = load(tmp_path, FUNCTIONS_WORKER_PROCESS_COUNT=text)
+    assert (config.worker_count, supervisor_options(config, {}, "").processes) == (used, used)
+    warned = [f"FUNCTIONS_WORKER_PROCESS_COUNT is '{text}'. Expected a whole number from 1 to 10; {used} is used."]
+    assert [note for _, note in config.notes] == ([] if text.strip() == str(used) else warned)
+
+
+_OUT_OF_RANGE = (
+    "PYTHON_THREADPOOL_THREAD_COUNT must be set to a value between 1 and sys.maxint. "
+    "Reverting to default value for max_workers"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "used", "warning"),
+    [
+        ("", None, None),
+        ("1", 1, None),
+        ("1000", 1000, None),
+        ("0", None, _OUT_OF_RANGE),
+        ("-1", None, _OUT_OF_RANGE),
+        ("1" * 30, None, _OUT_OF_RANGE),
+        ("x", None, "PYTHON_THREADPOOL_THREAD_COUNT must be an integer"),
+        ("1.5", None, "PYTHON_THREADPOOL_THREAD_COUNT must be an integer"),
+    ],
+)
+def test_the_number_of_threads(tmp_path: Path, text: str, used: int | None, warning: str | None) -> None:
+    config = load(tmp_path, PYTHON_THREADPOOL_THREAD_COUNT=text)
+    assert (config.thread_count, supervisor_options(config, {}, "").threads) == (used, used or 0)
+    assert config.notes == ((("Warning", warning),) if warning else ())
+
+
+def test_concurrency_has_the_documented_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    assert (config.max_concurrent_activities, config.max_concurrent_orchestrators) == (10 * cpus, 10 * cpus)
     assert (config.worker_count, config.thread_count) == (1, None)
-    assert [text for _, text in config.notes] == [
-        "FUNCTIONS_WORKER_PROCESS_COUNT is '11'. Expected a whole number from 1 to 10; 1 is used.",
-        "PYTHON_THREADPOOL_THREAD_COUNT must be an integer",
-    ]
+    # entities count as orchestrators until they have a limit of their own
+    assert config.max_concurrent_entities is None
+    options = hub_options(config, list_functions((), config), "host", "", 1)
+    assert (options.max_activities, options.max_turns, options.max_entity_batches) == (10 * cpus, 10 * cpus, None)
+    with_limits = load(
+        tmp_path,
+        durable(maxConcurrentActivityFunctions=3, maxConcurrentOrchestratorFunctions=4, maxConcurrentEntityFunctions=5),
+    )
+    options = hub_options(with_limits, list_functions((), config), "host", "", 1)
+    assert (options.max_activities, options.max_turns, options.max_entity_batches) == (3, 4, 5)
+
+
+def test_extended_sessions_are_accepted_without_effect(tmp_path: Path) -> None:
+    plain = load(tmp_path)
+    config = load(tmp_path, durable(extendedSessionsEnabled=True, extendedSessionIdleTimeoutInSeconds=5))
+    assert (config.max_sessions, config.session_idle) == (plain.max_sessions, plain.session_idle)
+    assert config.notes == (
+        (
+            "Warning",
+            "Durable Functions does not work with extendedSessions = true for non-.NET languages. "
+            "This value is being set to false instead.",
+        ),
+    )
 
 
 def test_every_honoured_setting_has_a_field() -> None:

@@ -300,9 +300,7 @@ def test_a_blocking_orchestrator_delays_nothing_else_and_is_named(tmp_path: Path
     run(scenario, tmp_path)
 
 
-def test_a_crash_is_blamed_on_what_had_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "2")
-
+def test_a_crash_is_blamed_on_what_had_begun(tmp_path: Path) -> None:
     async def scenario(w) -> None:
         assert w.app.threads == 2
         sleeping = w.activity("sleep", "0.5", task=1)
@@ -324,7 +322,7 @@ def test_a_crash_is_blamed_on_what_had_begun(tmp_path: Path, monkeypatch: pytest
         assert isinstance(done, ActivityCompleted) and done.worker.startswith("quarantine-")
         assert (await w.activity("say", '"x"', task=9)).worker.startswith("worker-")
 
-    run(scenario, tmp_path)
+    run(scenario, tmp_path, threads=2)
 
 
 def test_an_orchestrator_that_kills_its_worker(tmp_path: Path) -> None:
@@ -361,9 +359,7 @@ def test_function_timeout_replaces_the_worker(tmp_path: Path) -> None:
     run(scenario, tmp_path, text, function_timeout=2.0, shutdown_grace=0.5)
 
 
-def test_cancelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "1")
-
+def test_cancelling(tmp_path: Path) -> None:
     async def scenario(w) -> None:
         napping, plain, queued = (
             w.activity("nap_async", "60", 1),
@@ -380,12 +376,10 @@ def test_cancelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "Activity function 'sleep' runs on; its result will be discarded."
         ]
 
-    run(scenario, tmp_path)
+    run(scenario, tmp_path, threads=1)
 
 
-def test_abandoning_cancels_only_what_has_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHON_THREADPOOL_THREAD_COUNT", "1")
-
+def test_abandoning_cancels_only_what_has_not_begun(tmp_path: Path) -> None:
     async def scenario(w) -> None:
         napping, plain, queued = (
             w.activity("nap_async", "0.5", 1),
@@ -403,7 +397,7 @@ def test_abandoning_cancels_only_what_has_not_begun(tmp_path: Path, monkeypatch:
             "Activity function 'sleep' runs on; its result will be discarded.",
         ]
 
-    run(scenario, tmp_path)
+    run(scenario, tmp_path, threads=1)
 
 
 def test_a_hung_process_is_replaced(tmp_path: Path) -> None:

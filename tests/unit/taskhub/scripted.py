@@ -26,6 +26,7 @@ from perdure.storage.memory import MemoryDatabase, MemoryStore
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
 from perdure.taskhub.options import HubOptions
+from perdure.taskhub.telemetry import Telemetry
 from perdure.testing.clock import VirtualClock, VirtualTime
 
 #: what a scripted orchestration decides: (turn number within the generation, new events) -> actions
@@ -39,6 +40,9 @@ class ScriptedExecutor:
         self._clock, self._scripts, self._hot = clock, scripts, hot
         self._standing: dict[int, tuple[int, int, int]] = {}
         self.slots = slots
+        #: None: as many as slots; `coroutines` need none
+        self.threads: int | None = None
+        self.coroutines: frozenset[str] = frozenset()
         self.ran: list[ActivityRequest] = []
         self.turns: list[TurnRequest] = []
         self.activities: dict[str, Callable[[str | None], str | None]] = {}
@@ -105,8 +109,11 @@ class ScriptedExecutor:
         decided = EntityDecided(request.n, request.base_turn, results, None if self.clears else str(state))
         self._clock.later(self.turn_seconds, lambda: done(decided))
 
-    def activity_room(self) -> int:
-        return self.slots
+    def activity_room(self) -> tuple[int, int]:
+        if self.threads is None:
+            return self.slots, self.slots
+        plain = sum(1 for request, _ in self.held if request.name.lower() not in self.coroutines)
+        return self.slots, max(0, self.threads - plain)
 
 
 def code_rows(history: list[bytes]) -> list[list[HistoryEvent]]:
@@ -128,16 +135,27 @@ class NoWakes:
 class Bench:
     """One hub (or several on the same database) with a client."""
 
-    def __init__(self, scripts: dict[str, Script], database: MemoryDatabase | None = None, **options: object) -> None:
+    def __init__(
+        self,
+        scripts: dict[str, Script],
+        database: MemoryDatabase | None = None,
+        telemetry: Telemetry | None = None,
+        **options: object,
+    ) -> None:
         self.time = database.clock.time if database is not None else VirtualTime()  # type: ignore[attr-defined]
         self.clock = VirtualClock(self.time)
         self.database = database or MemoryDatabase(self.clock)
         hot = bool(options.pop("hot", True))
         slots = int(options.pop("slots", 100))  # type: ignore[call-overload]
+        threads = options.pop("threads", None)
         self.executor = ScriptedExecutor(self.clock, {k.lower(): v for k, v in scripts.items()}, hot=hot, slots=slots)
+        self.executor.threads = threads  # type: ignore[assignment]
+        self.executor.coroutines = options.get("coroutines", frozenset())  # type: ignore[assignment]
         names = {"orchestration": tuple(scripts), "activity": ("A", "B", "Fail"), "entity": ("counter",)}
         self.store = MemoryStore(self.database, self.clock)
-        self.hub = TaskHub(self.store, self.executor, self.clock, NoWakes(), HubOptions(names=names, **options))  # type: ignore[arg-type]
+        self.hub = TaskHub(
+            self.store, self.executor, self.clock, NoWakes(), HubOptions(names=names, **options), telemetry
+        )  # type: ignore[arg-type]
         self.client = HubClient(self.hub)
         started: list[bool] = []
         self.hub.start(lambda: started.append(True))

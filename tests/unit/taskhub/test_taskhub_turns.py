@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from perdure.engine.decide import LOGIC
 from perdure.model.actions import (
@@ -301,7 +302,7 @@ def test_each_generation_records_the_code_that_runs_it():
         return first.logic, first.dialect, first.app, first.version
 
     assert recorded() == (LOGIC, 1, "one", "1.1")
-    bench.hub.app_changed(bench.hub.options.names, "two", 2)
+    bench.hub.app_changed(replace(bench.hub.options, fingerprint="two", dialect=2))
     bench.time.advance(1)
     assert recorded() == (LOGIC, 1, "one", "1.1"), "history is never changed"
     bench.call(RaiseEvent("c1", "go"))
@@ -357,13 +358,13 @@ def test_a_mismatch_parks_until_the_app_is_loaded_anew():
     bench.call(StartInstance("Chain", "c1"))
     bench.time.advance(1)
     names = bench.hub.options.names
-    bench.hub.app_changed(names, "two", 0)
+    bench.hub.app_changed(replace(bench.hub.options, names=names, fingerprint="two"))
     bench.time.advance(1)
     assert bench.call(GetInstance("c1")).record.parked == "not so", "it was tried again, and did not fit"
     bench.executor.run_turn = run_turn
     bench.time.advance(60)
     assert bench.call(GetInstance("c1")).record.parked == "not so", "the same code is not tried again and again"
-    bench.hub.app_changed(names, "three", 0)
+    bench.hub.app_changed(replace(bench.hub.options, names=names, fingerprint="three"))
     assert bench.wait("c1").record.output == '"done"'
     assert not bench.database.tables.settings
 
