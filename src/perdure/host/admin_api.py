@@ -40,6 +40,9 @@ class HostControl(Protocol):
     def host_id(self) -> str:
         """This host's instance id."""
 
+    def working(self) -> dict[str, Any]:
+        """What its status tells beyond its state; see `host_status.py`."""
+
     def drain(self) -> None:
         """Stop taking new work."""
 
@@ -112,6 +115,7 @@ class AdminApi:
             "computerName": platform.node(),
             **({"errors": errors} if errors else {}),
             "processUptime": int((time.monotonic() - self._began) * 1000),
+            **self._host.working(),
         }
 
     def _describe(self, function: IndexedFunction, base: str) -> dict[str, Any]:

@@ -271,6 +271,16 @@ class ActivityGivenBack(_Wire, frozen=True, tag=45):
     invocation: str
 
 
+class Ping(_Wire, frozen=True, tag=46):
+    """Host to worker: answer at once."""
+
+
+class Pong(_Wire, frozen=True, tag=47):
+    """Worker to host. `cpu`: seconds of CPU time that the process has used so far."""
+
+    cpu: float
+
+
 #: what a worker receives
 HostMessage = Union[
     StartWorker,
@@ -287,6 +297,7 @@ HostMessage = Union[
     AttachmentBegins,
     Attached,
     RecallActivity,
+    Ping,
 ]
 
 #: what a host receives
@@ -305,4 +316,5 @@ WorkerMessage = Union[
     AttachmentBegins,
     Attached,
     ActivityGivenBack,
+    Pong,
 ]

@@ -29,6 +29,8 @@ from perdure.host.errors import StartError
 from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
 from perdure.host.gauges import metrics_api
 from perdure.host.health import HealthApi
+from perdure.host.host_monitor import HostMonitor
+from perdure.host.host_status import working
 from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
@@ -46,6 +48,7 @@ from perdure.host.routing import RouteTable
 from perdure.host.scale_signals import PATH as SCALE_PATH
 from perdure.host.scale_signals import ScaleSignals
 from perdure.host.server import HttpServer, open_sockets
+from perdure.host.settings_table import visible_cpus
 from perdure.host.supervisor import Supervisor, WorkerStartError
 from perdure.host.timers import Timers
 from perdure.host.tls import tls_options
@@ -86,6 +89,13 @@ class Host:
             on_log=self._log.user,
             on_client_call=self._access.from_worker,
             on_executed=self._log.run,
+        )
+        self._monitor = HostMonitor(
+            self._clock,
+            lambda: self._supervisor.workers,
+            lambda text: self._log.write("Host.Monitor", INFORMATION, text),
+            pid=os.getpid(),
+            cpus=visible_cpus(),
         )
         self._front = Front(config, self._log, self._supervisor)
         self._front.watch(HealthApi(self))
@@ -181,6 +191,7 @@ class Host:
         await self._server.start(sockets)
         self._take(loaded)
         self.state = "Running"
+        self._monitor.start()
         self._announce()
         if config.under_debugger:
             where = f"at 127.0.0.1:{config.flags.debug}" if config.flags.debug else f"({config.worker_arguments})"
@@ -330,6 +341,10 @@ class Host:
         self._console.close(0.5)
         os._exit(0)
 
+    def working(self) -> dict[str, Any]:
+        """See `host_status.py`."""
+        return {} if self._hub is None else working(self._hub, self._supervisor, self._monitor)
+
     def drain(self) -> None:
         """Stop taking new work."""
         if not self._drained and self._hub is not None:
@@ -374,6 +389,7 @@ class Host:
         assert self._server is not None
         assert self._store is not None
         self.state = "Stopping"
+        self._monitor.stop()
         deadline = self._loop.time() + self._config.shutdown_timeout
         self._front.pause(0.0)
         if self._management is not None:

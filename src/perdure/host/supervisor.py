@@ -37,6 +37,7 @@ from perdure.host.messages import (
     InvocationFailed,
     LogCredit,
     LogLine,
+    Pong,
     RecallActivity,
     Retry,
     SessionEvicted,
@@ -110,6 +111,9 @@ class Supervisor:
         self._waiting: deque[Run] = deque()
         self._activities: dict[tuple[int, int, int], Run] = {}
         self._pace = Pace()
+        #: see `Executor`; called when there was none at the last look
+        self.on_room: Callable[[], None] = lambda: None
+        self._had_room = True
         self._names: dict[tuple[str, str], str] = {}
         self._async_functions: set[str] = set()
         self._turn_of = 0
@@ -124,14 +128,24 @@ class Supervisor:
         return self._workers.options
 
     @property
+    def workers(self) -> list[WorkerLink]:
+        """Those that can be given work."""
+        return list(self._workers.ready)
+
+    @property
     def processes(self) -> list[int]:
-        """Ids of the worker processes that are ready."""
+        """Ids of their processes."""
         return [link.pid for link in self._workers.ready]
 
     @property
     def sessions(self) -> int:
         """Orchestrations whose code a worker keeps between turns."""
         return len(self._sessions)
+
+    @property
+    def threads(self) -> int:
+        """Threads of all their pools together."""
+        return sum(link.threads for link in self._workers.ready)
 
     @property
     def outstanding(self) -> int:
@@ -232,9 +246,9 @@ class Supervisor:
                 able = True
                 # so that a thread need not wait for the host after something short
                 threads += max(0, link.free_threads + self._pace.ahead(link.threads, _TRIP))
-        if not able or self._workers.stopping:
-            return 0, 0
-        room = max(0, self._workers.options.max_activities - len(self._activities))
+        able = able and not self._workers.stopping
+        room = max(0, self._workers.options.max_activities - len(self._activities)) if able else 0
+        self._had_room = room > 0 and threads > 0
         return room, min(room, threads)
 
     # the front's calls -------------------------------------------------------------------------------------------
@@ -325,6 +339,8 @@ class Supervisor:
             self._activities.pop((request.n, request.generation, request.task), None)
         self._tell_ended(run, error)
         run.done(outcome)
+        if run.needs_thread and run.kind is not RunKind.ACTIVITY and not self._had_room:
+            self.on_room()
 
     def _tell_ended(self, run: Run, error: str | None) -> None:
         if self._on_executed is not None and run.announced and error is not None:
@@ -349,6 +365,7 @@ class Supervisor:
         waiting, self._waiting = self._waiting, deque()
         for run in waiting:
             self._dispatch(run)
+        self.on_room()
 
     def on_retired(self, link: WorkerLink) -> None:
         self._sessions.forget(link)
@@ -469,6 +486,8 @@ class Supervisor:
                 self._end(run, blame.given_back(run, "it found no free thread"), None)
         elif isinstance(message, SessionEvicted):
             self._sessions.evicted(message.n, link)
+        elif isinstance(message, Pong):
+            link.pong(message.cpu)
         elif isinstance(message, Heartbeat):
             link.heartbeat = message
         elif isinstance(message, AppIndexed):

@@ -18,7 +18,7 @@ from perdure import portable
 from perdure.host.begun import BegunSlots, invocation_number
 from perdure.host.channel import HostChannel
 from perdure.host.executions import RunKind
-from perdure.host.messages import AppIndexed, Heartbeat, StartWorker, StopWorker, WorkerMessage
+from perdure.host.messages import AppIndexed, Heartbeat, Ping, StartWorker, StopWorker, WorkerMessage
 from perdure.host.worker_settings import WorkerSettings
 
 _MODULE = "perdure.host.worker_process"
@@ -130,6 +130,7 @@ class WorkerLink:
         self.started = self.loop.time()
         self.heard = self.started
         self.heartbeat = Heartbeat()
+        self._pings: deque[Callable[[float], None]] = deque()
         self.gone = asyncio.Event()
         self._begun = BegunSlots()
         self._on_line = on_line
@@ -183,6 +184,15 @@ class WorkerLink:
         self.inflight[run.invocation] = run
         self._threads_taken += run.needs_thread
         self.channel.send(run.begin)
+
+    def ping(self, answered: Callable[[float], None]) -> None:
+        """Ask for the CPU seconds that the process has used so far; it answers over the channel."""
+        self._pings.append(answered)
+        self.channel.send(Ping())
+
+    def pong(self, cpu: float) -> None:
+        """It answered."""
+        self._pings.popleft()(cpu)
 
     def take(self, invocation: str) -> Run | None:
         """What it runs no longer, None when it did not run that."""

@@ -52,6 +52,8 @@ from perdure.host.messages import (
     IndexError_,
     LogCredit,
     LogLine,
+    Ping,
+    Pong,
     RecallActivity,
     StartWorker,
     StopWorker,
@@ -243,6 +245,8 @@ class Worker:
             self.loop.call_soon_threadsafe(lambda: self._keep(self.loop.create_task(self._end(grace)), own=True))
         elif isinstance(message, LogCredit):
             self.logs.grant(message.characters)
+        elif isinstance(message, Ping):
+            self.channel.send(Pong(time.process_time()))
         elif isinstance(message, RecallActivity):
             self._give_back(message.invocation)
         elif isinstance(message, CancelActivity):

@@ -115,7 +115,7 @@ class Activities:
         self._start_claimed()
 
     def resume(self) -> None:
-        """The store knows this host to be alive: start what was held back meanwhile."""
+        """The store knows this host to be alive, or workers have room again: start what was held back meanwhile."""
         self._start_claimed()
 
     def _start_claimed(self) -> None:

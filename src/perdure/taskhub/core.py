@@ -58,6 +58,7 @@ class TaskHub:
         self.dispatcher.left_behind(self.left_behind)
         self.activities.on_left = lambda: wakes.wake(0)
         self.dispatcher.on_starved = self.ownership.starved
+        executor.on_room = self.activities.resume
 
     def start(self, done: Callable[[], None]) -> None:
         """Register and go to work; `done` when a token is held."""

@@ -50,6 +50,9 @@ class Clock(Protocol):
 class Executor(Protocol):
     """Runs user code."""
 
+    #: to be called when activities may find room that found none before, though none of them has ended
+    on_room: Callable[[], None]
+
     def has_session(self, n: int, generation: int, turn: int) -> bool:
         """Whether a worker is believed to hold a live session of this generation that stands at `turn`."""
 

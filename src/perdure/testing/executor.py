@@ -64,6 +64,7 @@ class InProcessExecutor:
         slots: int = 10,
         delay: Callable[[str], float] = lambda kind: 0.0,
     ) -> None:
+        self.on_room: Callable[[], None] = lambda: None
         self._clock = clock
         self._functions = functions
         self._slots = slots

@@ -31,6 +31,9 @@ class FakeHost:
         self.runs: list[tuple[str, str | None]] = []
         self.ran = threading.Event()
 
+    def working(self) -> dict[str, Any]:
+        return {"workItems": {"activities": {"active": 1, "maximum": 20, "threads": 6}}}
+
     def drain(self) -> None:
         self.drained = True
 
@@ -70,6 +73,7 @@ def test_status_and_ping(admin: tuple[FakeHost, httpx.Client]) -> None:
     assert status["state"] == "Running"
     assert status["id"] == status["instanceId"] == host.host_id
     assert status["version"] == perdure.__version__
+    assert status["workItems"] == {"activities": {"active": 1, "maximum": 20, "threads": 6}}
     assert "errors" not in status
     assert status["processUptime"] >= 0
     host.errors = ["broken"]

@@ -33,3 +33,14 @@ def test_an_instance_of_another_version_is_named():
     assert lines.texts == [
         "i1: Function 'Chain (Orchestrator)' is left to other hosts. The instance has version '2.0'."
     ]
+
+
+def test_a_token_that_comes_and_goes_is_one_line_each():
+    lines = Lines()
+    telemetry = HostTelemetry(lines, "abc")
+    telemetry.registered(7)
+    telemetry.token_lost(7)
+    assert lines.texts == [
+        "Host lock lease acquired by instance ID 'abc'.",
+        "Host lock lease of instance ID 'abc' was lost: other hosts took this one for dead. It registers again.",
+    ]

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from perdure.host.messages import HttpAnswer
-from perdure.model.execution import ActivityCompleted, ActivityLost
+from perdure.model.execution import ActivityCompleted, ActivityLost, EntityRequest
+from perdure.model.history import EntityOperationRequested
 from tests.unit.host.worker_world import world
 
 APP = """
@@ -109,5 +110,21 @@ def test_what_found_no_thread_comes_back(tmp_path: Path) -> None:
         again = await asyncio.gather(*(w.activity("sleep", "0", task=task) for task in range(201, 204)))
         assert all(isinstance(outcome, ActivityCompleted) for outcome in again)
         assert not [line for line in w.lines if "given back" in line]
+
+    run(scenario, tmp_path, threads=1, max_activities=20)
+
+
+def test_room_that_other_functions_leave_is_told(tmp_path: Path) -> None:
+    async def scenario(w) -> None:
+        told: list[tuple[int, int]] = []
+        w.supervisor.on_room = lambda: told.append(w.supervisor.activity_room())
+        operation = EntityOperationRequested("x", "0.3", caller=1)
+        batch = w.entity(EntityRequest(9, 0, "@counter@k", "counter", 1, None, [operation]))
+        assert w.supervisor.activity_room() == (20, 0)
+        await batch
+        assert told == [(20, 1)]
+        # with room to spare nobody needs to be told
+        await w.http("where")
+        assert told == [(20, 1)]
 
     run(scenario, tmp_path, threads=1, max_activities=20)

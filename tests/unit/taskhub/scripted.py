@@ -39,6 +39,7 @@ class ScriptedExecutor:
     def __init__(self, clock: VirtualClock, scripts: dict[str, Script], *, hot: bool = True, slots: int = 100) -> None:
         self._clock, self._scripts, self._hot = clock, scripts, hot
         self._standing: dict[int, tuple[int, int, int]] = {}
+        self.on_room: Callable[[], None] = lambda: None
         self.slots = slots
         #: None: as many as slots; `coroutines` need none
         self.threads: int | None = None

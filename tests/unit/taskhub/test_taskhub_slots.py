@@ -163,3 +163,15 @@ def test_a_full_host_from_which_nothing_is_held_back_says_nothing():
     bench.call(StartInstance("Fan", "f1"))
     bench.time.advance(5)
     assert told.lines == []
+
+
+def test_threads_that_come_free_are_used_at_once():
+    bench = held(Bench({"Fan": fan(*"A" * 6)}, max_activities=9, threads=1), "A")
+    bench.call(StartInstance("Fan", "f1"))
+    bench.time.advance(0.1)
+    assert len(bench.executor.held) == 1
+    # another process has started
+    bench.executor.threads = 4
+    bench.executor.on_room()
+    bench.time.advance(0.001)
+    assert len(bench.executor.held) == 4
