@@ -34,6 +34,8 @@ class WorkerChannel:
         self._unsent: Buffers = []
         self._writing = threading.Lock()
         self._blocked = False
+        #: the reading thread was called to flush
+        self._called = False
         self._wake_receiver, self._wake_sender = socket.socketpair()
         self._wake_receiver.setblocking(False)
         self._wake_sender.setblocking(False)
@@ -42,6 +44,13 @@ class WorkerChannel:
         """Send one message now."""
         self._posted.append(message)
         self.flush()
+
+    def send_soon(self, message: Any) -> None:
+        """Have the reading thread send it with what else comes until it gets to that."""
+        self._posted.append(message)
+        if not self._called:
+            self._called = True
+            self.wake()
 
     def post(self, message: Any) -> None:
         """Send with the next `send` or `flush`; the reading thread flushes at the latest after its next tick."""
@@ -120,6 +129,7 @@ class WorkerChannel:
                             self._write()
                     if events & selectors.EVENT_READ and not self._read(inbox):
                         return
+                self._called = False
                 self.flush()
 
     def _read(self, inbox: Inbox[HostMessage]) -> bool:

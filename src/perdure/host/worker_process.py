@@ -202,6 +202,7 @@ class Worker:
         """Hand the messages of one frame to the threads that work on them."""
         turns: list[BeginTurn | DropSession] = []
         coroutines: list[tuple[Any, Any]] = []
+        replies: list[ClientReply] = []
         for message in messages:
             if isinstance(message, (BeginTurn, DropSession)):
                 turns.append(message)
@@ -211,11 +212,13 @@ class Worker:
                     self._open[key] = None
                 self._begin(message, coroutines)
             elif isinstance(message, ClientReply):
-                self.transport.deliver(message)
+                replies.append(message)
             else:
                 self._control(message)
         if turns and self._turns is not None:
             self._turns.put(turns)
+        if replies:
+            self.transport.deliver(replies)
         if coroutines:
             self.loop.call_soon_threadsafe(self._start_coroutines, coroutines)
 
@@ -336,7 +339,11 @@ class Worker:
         if key is not None:
             self._open.pop(key, None)
             self._dropped.discard(key)
-        self.channel.send(end)
+        if self._pool is not None and self._pool.waits:
+            # this thread goes on at once: what the next items give goes out with it
+            self.channel.send_soon(end)
+        else:
+            self.channel.send(end)
         self._begun.mark(slot, 0)
 
     def _resolve(self, awaitable: Awaitable[Any]) -> Any:

@@ -49,6 +49,11 @@ class Pool(Generic[T]):
             self._started += 1
             threading.Thread(target=self._work, args=(slot,), name=f"{self._name}_{slot}", daemon=True).start()
 
+    @property
+    def waits(self) -> bool:
+        """Whether something waits for a thread."""
+        return not self._items.empty()
+
     def _work(self, slot: int) -> None:
         items, run = self._items, self._run
         while True:

@@ -121,3 +121,26 @@ def test_what_is_sent_to_a_channel_that_is_being_closed_is_thrown_away() -> None
 
     asyncio.run(scenario())
     assert troubles == []
+
+
+def test_what_is_sent_soon_goes_out_together_without_waiting_for_a_tick() -> None:
+    async def scenario() -> None:
+        frames: list[int] = []
+
+        def on_worker(worker: WorkerChannel, messages: list) -> None:
+            for number in range(100):
+                worker.send_soon(Heartbeat(number))
+
+        host, worker, _, _ = await linked(lambda messages: frames.append(len(messages)), on_worker)
+        began = time.monotonic()
+        host.send(StopWorker(1.0))
+        while not frames:
+            await asyncio.sleep(0.001)
+        assert frames == [100]
+        worker.send_soon(Heartbeat(1))
+        while len(frames) < 2:
+            await asyncio.sleep(0.001)
+        assert time.monotonic() - began < 0.9  # the reading thread ticks once a second
+        host.close()
+
+    asyncio.run(scenario())
