@@ -80,3 +80,15 @@ def test_a_view_finds_one_instance_without_walking_the_others(connection: sqlite
 def test_two_statements_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two statements are named a"):
         parse("-- name: a\nSELECT 1\n-- name: a\nSELECT 2")
+
+
+def test_a_turn_that_changes_no_status_leaves_its_index_alone(connection: sqlite3.Connection) -> None:
+    (index,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'instance_status'").fetchone()
+
+    def written(name: str) -> set[int]:
+        statement = STATEMENTS[name]
+        steps = connection.execute("EXPLAIN " + statement, [None] * statement.count("?"))
+        return {step[3] for step in steps if step[1] == "OpenWrite"}
+
+    assert index not in written("advance")
+    assert index in written("advance_all")

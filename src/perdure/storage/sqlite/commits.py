@@ -13,8 +13,9 @@ from perdure.storage.sqlite.standing import json_list
 from perdure.storage.sqlite.statements import SQL
 from perdure.storage.sqlite.writes import Writes
 
-#: rows of `change` that are kept
-CHANGES_KEPT = 1000
+#: rows of `change` that are kept at least, and how many more come before they are trimmed: the page that holds the
+#: oldest is not written with every commit
+CHANGES_KEPT, _TRIMMED_AT_ONCE = 1000, 100
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode: msgspec.msgpack.Decoder[CommitAnswer] = msgspec.msgpack.Decoder(CommitAnswer)
@@ -25,17 +26,17 @@ def commit(connection: sqlite3.Connection, hub: int, batch: CommitBatch, now: in
 
     Raises `StoreError` on a number below the last one.
     """
-    host = connection.execute(SQL.host, (batch.token,)).fetchone()
+    host = connection.execute(SQL.committing_host, (batch.token,)).fetchone()
     if host is None:
         return CommitAnswer(batch.number, now, alive=False)
-    dead, last, answer, _ = host
-    if batch.number == last and answer is not None:
-        return _decode.decode(answer)
+    dead, last, counter = host
+    answer = recorded(connection, batch.token, batch.number) if batch.number == last else None
+    if answer is not None:
+        return answer
     if dead:
         return CommitAnswer(batch.number, now, alive=False)
     if batch.number <= last:
         raise StoreError(f"commit {batch.number} came after commit {last} of host {batch.token}")
-    (counter,) = connection.execute(SQL.counter).fetchone()
     writes = Writes(connection, hub, batch, counter, threshold)
     given = apply(writes, batch, now)
     if writes.counter != counter:
@@ -43,7 +44,8 @@ def commit(connection: sqlite3.Connection, hub: int, batch: CommitBatch, now: in
     connection.execute(SQL.record_answer, (batch.number, _encode(given), batch.token))
     row = (hub, batch.token, now, json_list(writes.touched))
     changed = connection.execute(SQL.add_change, row).lastrowid or 0
-    connection.execute(SQL.trim_changes, (changed - CHANGES_KEPT,))
+    if changed % _TRIMMED_AT_ONCE == 0:
+        connection.execute(SQL.trim_changes, (changed - CHANGES_KEPT,))
     return given
 
 

@@ -52,12 +52,12 @@ def advance(writes: Writes, turns: Survivors) -> None:
             done.append((n, plan.generation, task))
         if _closes(plan):
             _close(writes, plan)
+        status = standing.status
         mode = _move(writes, plan, standing)
         lock = plan.lock_holder
         values = (
             plan.turn,
             standing.generation,
-            standing.status,
             plan.updated,
             plan.cursor,
             plan.first_turn,
@@ -68,7 +68,8 @@ def advance(writes: Writes, turns: Survivors) -> None:
             mode,
             mode,
         )
-        if _sets_more(plan):
+        # where a statement sets the status, its index is written anew, whether it changes or not
+        if standing.status != status or _sets_more(plan):
             full.append((*values, *_more_values(writes, plan, standing), n))
         else:
             short.append((*values, n))
@@ -119,6 +120,7 @@ def _more_values(writes: Writes, plan: TurnPlan, standing: Standing) -> tuple[An
                 writes.connection.execute(statement, (plan.n,))
     n, cell = plan.n, writes.cell
     return (
+        standing.status,
         plan.started,
         plan.started,
         plan.completed,

@@ -158,7 +158,7 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_instance ON audit (n);
 
--- one row per commit, the latest thousand: which instances it changed
+-- one row per commit, at least the latest thousand: which instances it changed
 CREATE TABLE change (
     number INTEGER PRIMARY KEY,
     hub INTEGER NOT NULL,

@@ -16,8 +16,8 @@ SELECT number FROM hub WHERE name = ?
 INSERT INTO hub (name, schema, min_reader, min_writer, counter)
 SELECT ?, max(schema), max(min_reader), max(min_writer), max(counter) FROM hub
 
--- name: counter
-SELECT max(counter) FROM hub
+-- name: committing_host
+SELECT dead, number, (SELECT max(counter) FROM hub) FROM host WHERE token = ?
 
 -- name: set_counter
 UPDATE hub SET counter = ? WHERE number = ?
@@ -91,17 +91,18 @@ SELECT n, id, owner, kind, turn, generation, status, cursor, parked IS NOT NULL,
 FROM instance WHERE hub = ? AND id IN (SELECT value FROM json_each(?))
 
 -- name: advance
-UPDATE instance SET turn = ?, generation = ?, status = ?, updated = ?, cursor = ?, first_turn = ?, suspect = ?,
+UPDATE instance SET turn = ?, generation = ?, updated = ?, cursor = ?, first_turn = ?, suspect = ?,
     lock_holder = iif(? < 0, lock_holder, ?),
     ready = CASE WHEN ? < 2 THEN ? ELSE EXISTS (
         SELECT 1 FROM inbox w WHERE w.n = instance.n AND w.lane = 0 AND w.control >= ? - 2) END
 WHERE n = ?
 
 -- name: advance_all
-UPDATE instance SET turn = ?, generation = ?, status = ?, updated = ?, cursor = ?, first_turn = ?, suspect = ?,
+UPDATE instance SET turn = ?, generation = ?, updated = ?, cursor = ?, first_turn = ?, suspect = ?,
     lock_holder = iif(? < 0, lock_holder, ?),
     ready = CASE WHEN ? < 2 THEN ? ELSE EXISTS (
         SELECT 1 FROM inbox w WHERE w.n = instance.n AND w.lane = 0 AND w.control >= ? - 2) END,
+    status = ?,
     started = iif(? = 0, started, ?),
     completed = iif(? = 0, completed, ?),
     output = iif(?, ?, output),
