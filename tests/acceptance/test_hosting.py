@@ -33,6 +33,17 @@ def test_signals_drain_and_stop_cleanly(new_host: NewHost, tmp_path: Path, numbe
     assert keys[: len(before)] == [line.split()[0] for line in before]
 
 
+def test_a_stop_says_what_it_waits_for(new_host: NewHost, tmp_path: Path) -> None:
+    host = new_host(APPS / "recorder", settings={"RUNS_FILE": str(tmp_path / "runs.txt")}).start()
+    host.begin_webhook("chain", {"steps": 1, "seconds": 1.0}, "going")
+    eventually(lambda: (tmp_path / "runs.txt").exists())
+    assert host.stop(signal.SIGINT) == 0
+    assert "Stopping: 1 function may end within 10 s. A second signal stops at once." in host.log()
+    host.start()
+    assert host.stop() == 0
+    assert host.log().count("Stopping:") == 1
+
+
 def test_a_small_app_is_ready_in_time_and_says_so(new_host: NewHost) -> None:
     host = new_host("chaining")
     best = 99.0

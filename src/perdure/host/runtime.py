@@ -358,9 +358,12 @@ class Host:
         """Disabled, InProgress or Completed, and the number of functions of any kind under way."""
         if not self._drained:
             return "Disabled", 0
-        # HTTP functions that wait for their turn are in no worker yet
-        running = max(self._front.outstanding, self._supervisor.outstanding)
+        running = self._running_functions()
         return ("InProgress" if running else "Completed"), running
+
+    def _running_functions(self) -> int:
+        # HTTP functions that wait for their turn are in no worker yet
+        return max(self._front.outstanding, self._supervisor.outstanding)
 
     async def _backlog(self) -> Any:
         assert self._store is not None
@@ -391,6 +394,11 @@ class Host:
         self.state = "Stopping"
         self._monitor.stop()
         deadline = self._loop.time() + self._config.shutdown_timeout
+        running = self._running_functions()
+        if running:
+            what, grace = "1 function" if running == 1 else f"{running} functions", self._config.shutdown_timeout
+            text = f"Stopping: {what} may end within {grace:g} s. A second signal stops at once."
+            self._log.write("perdure", INFORMATION, text)
         self._front.pause(0.0)
         if self._management is not None:
             self._management.end_waits()
