@@ -106,7 +106,7 @@ def start(words: Sequence[str], began: float) -> int:
         print_error(str(error))
         return USAGE
     config = configured(flags, ignored)
-    from perdure.host.runtime import run_host
+    from perdure.host.process import run_host
 
     return run_host(config, began)
 

@@ -17,13 +17,12 @@ from msgspec import structs
 
 from perdure import portable
 from perdure.host.admin_api import AdminApi
-from perdure.host.app_loading import AppReload, LoadedApp, tell_notes
+from perdure.host.app_loading import AppReload, LoadedApp
 from perdure.host.by_hand import by_hand
 from perdure.host.client_hubs import ClientHubs, OtherStores, other_hubs
 from perdure.host.composition import OpenStore, hub_options, open_store, supervisor_options
 from perdure.host.config import HostConfig
 from perdure.host.console import Console
-from perdure.host.cycles import look_rarely
 from perdure.host.environments import other_environment
 from perdure.host.errors import StartError
 from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
@@ -35,7 +34,6 @@ from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
 from perdure.host.library_logs import library_logs
-from perdure.host.log_file import LogFile, log_path
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.host.loop import LoopClock, answer_of
 from perdure.host.management_api import ManagementApi
@@ -47,7 +45,7 @@ from perdure.host.retention import retention_rules
 from perdure.host.routing import RouteTable
 from perdure.host.scale_signals import PATH as SCALE_PATH
 from perdure.host.scale_signals import ScaleSignals
-from perdure.host.server import HttpServer, open_sockets
+from perdure.host.server import HttpServer
 from perdure.host.settings_table import visible_cpus
 from perdure.host.supervisor import Supervisor, WorkerStartError
 from perdure.host.timers import Timers
@@ -454,62 +452,3 @@ async def _within(future: asyncio.Future[Any], seconds: float) -> bool:
     """Whether the future is done within that time; it goes on either way."""
     done, _ = await asyncio.wait([future], timeout=max(0.0, seconds))
     return bool(done)
-
-
-def run_host(config: HostConfig, began: float) -> int:
-    """Run a host in this process until it is told to stop; the exit code. Raises `StartError`."""
-    import sys
-
-    sockets = open_sockets(config.address, config.port)
-    console = Console(sys.stdout, config.flags.log_format)
-    config = config.on_port(sockets[0].getsockname()[1])
-    try:
-        _log_to_file(config, console)
-        print_banner(console)
-        return _run_on_loop(lambda: Host(config, console, began).run(sockets))
-    except StartError:
-        tell_notes(config, HostLog.of(config, console.record))
-        raise
-    finally:
-        console.close()
-        for opened in sockets:
-            opened.close()
-
-
-def _log_to_file(config: HostConfig, console: Console) -> None:
-    """What the console shows is also kept in a file, for `perdure logs`."""
-    path = log_path(config.script_root, config.hub_name)
-    try:
-        console.copy_to(LogFile(path).write)
-    except OSError as error:
-        text = f"There is no log file: {path} cannot be written ({error.strerror or error})."
-        HostLog.of(config, console.record).write("perdure", WARNING, text)
-
-
-def print_banner(console: Console) -> None:
-    """What stands above everything else."""
-    import platform
-
-    import perdure
-
-    console.text("")
-    console.text("perdure")
-    console.text(f"perdure Version:          {perdure.__version__} (Python {platform.python_version()})", "gray")
-    console.text("Function Runtime Version: 4 (Durable Functions for Python)", "gray")
-    console.text("")
-
-
-def _run_on_loop(work: Callable[[], Any]) -> int:
-    async def whole() -> int:
-        code: int = await work()
-        return code
-
-    look_rarely()
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(whole())
-    if hasattr(uvloop, "run"):
-        return uvloop.run(whole())
-    uvloop.install()
-    return asyncio.run(whole())
