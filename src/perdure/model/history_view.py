@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -16,6 +16,7 @@ from perdure.model import history as h
 from perdure.model.failure import FailureDetails
 from perdure.model.instance import InstanceRecord, RuntimeStatus
 
+_Scheduling = h.TaskScheduled | h.SubOrchestrationInstanceCreated | h.EntityOperationCalled
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NULL = Raw(b"null")
 
@@ -82,6 +83,16 @@ def history_json(
     return _Shaping(record, show_input, show_output, show_task_inputs).run(events)
 
 
+class _Scheduled(NamedTuple):
+    """A scheduling event as it is shown until its result is there: `position` in the list of what is shown."""
+
+    position: int
+    kind: str
+    time: int
+    name: str
+    fields: dict[str, Any]
+
+
 class _Shaping:
     """One pass over the events of a generation; `time` is that of the turn under way."""
 
@@ -92,8 +103,9 @@ class _Shaping:
         self.show_task_inputs = show_task_inputs
         self.time = 0
         self.shown: list[dict[str, Any] | None] = []
-        #: task id -> position of its scheduling event in `shown`, that event's time and name, and its input
-        self.open: dict[int, tuple[int, int, str, str | None]] = {}
+        #: by task id: what has no result yet, and what has one
+        self.open: dict[int, _Scheduled] = {}
+        self.closed: dict[int, _Scheduled] = {}
 
     def run(self, events: Iterable[h.HistoryEvent]) -> list[dict[str, Any]]:
         for event in events:
@@ -104,24 +116,41 @@ class _Shaping:
             if shape is not None:
                 fields = shape(self, event)
                 if fields is not None:
-                    time = event.timestamp or self.time
-                    self.shown.append({"EventType": type(event).__name__, "Timestamp": full_time(time), **fields})
+                    self.show(type(event).__name__, event.timestamp or self.time, fields)
+                if type(event) is h.ExecutionRewound:
+                    self.scheduled_again(event)
         return [event for event in self.shown if event is not None]
+
+    def show(self, kind: str, time: int, fields: dict[str, Any]) -> None:
+        self.shown.append({"EventType": kind, "Timestamp": full_time(time), **fields})
 
     def input(self, text: str | None) -> dict[str, Any]:
         return {"Input": text} if self.show_input else {}
 
-    def opened(self, task: int, time: int, name: str, input_: str | None) -> None:
-        self.open[task] = (len(self.shown), time or self.time, name, input_)
+    def opened(self, event: _Scheduling, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a scheduling event, which its completion will take over."""
+        time = event.timestamp or self.time
+        self.open[event.event_id] = _Scheduled(len(self.shown), type(event).__name__, time, name, fields)
+        return fields
 
     def absorbed(self, task: int) -> dict[str, Any]:
         """What a completion takes over from its scheduling event, which is no longer shown then."""
         scheduled = self.open.pop(task, None)
         if scheduled is None:
             return {}
-        position, time, name, input_ = scheduled
-        self.shown[position] = None
-        return {"ScheduledTime": full_time(time), "FunctionName": name, **self.input(input_)}
+        self.closed[task] = scheduled
+        self.shown[scheduled.position] = None
+        given = {"Input": scheduled.fields["Input"]} if self.show_input else {}
+        return {"ScheduledTime": full_time(scheduled.time), "FunctionName": scheduled.name, **given}
+
+    def scheduled_again(self, event: h.ExecutionRewound) -> None:
+        """Tasks whose failure a rewind voids wait again, from the rewind on."""
+        time = event.timestamp or self.time
+        for task in event.tasks:
+            before = self.closed.pop(task, None)
+            if before is not None:
+                self.open[task] = before._replace(position=len(self.shown), time=time)
+                self.show(before.kind, time, before.fields)
 
     # one method per shape; the table below says which event has which
 
@@ -132,13 +161,12 @@ class _Shaping:
 
     def task_scheduled(self, event: h.TaskScheduled) -> dict[str, Any]:
         given = event.input if self.show_task_inputs else None
-        self.opened(event.event_id, event.timestamp, event.name, given)
-        return {"Name": event.name, **self.input(given)}
+        return self.opened(event, event.name, {"Name": event.name, **self.input(given)})
 
     def child_created(self, event: h.SubOrchestrationInstanceCreated) -> dict[str, Any]:
         given = event.input if self.show_task_inputs else None
-        self.opened(event.event_id, event.timestamp, event.name, given)
-        return {"Name": event.name, "InstanceId": event.instance_id, **self.input(given)}
+        fields = {"Name": event.name, "InstanceId": event.instance_id, **self.input(given)}
+        return self.opened(event, event.name, fields)
 
     def completed(self, event: h.TaskCompleted | h.SubOrchestrationInstanceCompleted) -> dict[str, Any]:
         fields = self.absorbed(event.task_scheduled_id)
@@ -184,8 +212,8 @@ class _Shaping:
         return {"Reason": event.reason, "ParentExecutionId": None, "InstanceId": self.record.instance_id}
 
     def entity_called(self, event: h.EntityOperationCalled) -> dict[str, Any]:
-        self.opened(event.event_id, event.timestamp, event.operation, event.input)
-        return {"InstanceId": event.entity, "Name": event.operation, **self.input(event.input)}
+        fields = {"InstanceId": event.entity, "Name": event.operation, **self.input(event.input)}
+        return self.opened(event, event.operation, fields)
 
     def entity_signaled(self, event: h.EntityOperationSignaled) -> dict[str, Any]:
         due = {"FireAt": full_time(event.due)} if event.due else {}

@@ -55,6 +55,36 @@ def test_status() -> None:
     assert plain(status_json(record(input="1"), show_input=False))["input"] is None
 
 
+def test_what_a_rewind_runs_again_waits_again() -> None:
+    begun = [
+        h.OrchestratorStarted(SECOND),
+        h.TaskScheduled(0, "act", "7"),
+        h.SubOrchestrationInstanceCreated(1, "kid", "i:1", "8"),
+        h.OrchestratorStarted(2 * SECOND),
+        h.TaskFailed(0, "why"),
+        h.SubOrchestrationInstanceFailed(1, "why"),
+        h.OrchestratorStarted(3 * SECOND),
+        h.ExecutionRewound("again", (0, 1), 3 * SECOND),
+    ]
+    rewound = shown(*begun)
+    assert [event["EventType"] for event in rewound] == [
+        "TaskFailed", "SubOrchestrationInstanceFailed", "ExecutionRewound", "TaskScheduled",
+        "SubOrchestrationInstanceCreated",
+    ]  # fmt: skip
+    assert rewound[3] == {"EventType": "TaskScheduled", "Timestamp": full_time(3 * SECOND), "Name": "act", "Input": "7"}
+    ended = shown(
+        *begun, h.OrchestratorStarted(4 * SECOND), h.TaskCompleted(0, "1"), h.SubOrchestrationInstanceFailed(1, "no")
+    )
+    assert [event["EventType"] for event in ended] == [
+        "TaskFailed", "SubOrchestrationInstanceFailed", "ExecutionRewound", "TaskCompleted",
+        "SubOrchestrationInstanceFailed",
+    ]  # fmt: skip
+    for event, time in zip(ended, (1, 1, None, 3, 3), strict=True):
+        if time is not None:
+            assert event["ScheduledTime"] == full_time(time * SECOND)
+            assert (event["FunctionName"], event["Input"]) in (("act", "7"), ("kid", "8"))
+
+
 def test_history_only_when_asked_for_and_begun() -> None:
     events = [h.ExecutionStarted("Orch")]
     assert "historyEvents" not in status_json(record(), events)
