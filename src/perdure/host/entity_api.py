@@ -10,6 +10,7 @@ import msgspec
 from perdure.host.api_errors import EMPTY, message, refusal
 from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
 from perdure.host.query_values import Parameters
+from perdure.model.history_view import full_time, raw_payload
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, entity_scheduler_id
 from perdure.model.operations import (
     EntityFound,
@@ -65,7 +66,7 @@ class EntityApi:
         assert isinstance(answer, EntityFound), answer
         if not answer.exists:
             return EMPTY[404]
-        return Response(200, (answer.state or "null").encode("utf-8"), [JSON_TYPE])
+        return Response(200, bytes(raw_payload(answer.state)), [JSON_TYPE])
 
     async def _signal(self, request: Request, hub: str, name: str, key: str, operation: str) -> Response:
         key = "" if key == _EMPTY_KEY else key
@@ -114,14 +115,6 @@ def entity_json(record: InstanceRecord, with_state: bool) -> dict[str, Any]:
     _, name, key = record.instance_id.split("@", 2)
     return {
         "entityId": {"name": name, "key": key},
-        "lastOperationTime": entity_time(record.updated or record.created),
-        "state": msgspec.Raw(record.state.encode("utf-8")) if with_state and record.state is not None else None,
+        "lastOperationTime": full_time(record.updated or record.created),
+        "state": raw_payload(record.state if with_state else None),
     }
-
-
-def entity_time(microseconds: int) -> str:
-    """A time with its fractional seconds."""
-    from datetime import datetime, timedelta, timezone
-
-    when = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=microseconds)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

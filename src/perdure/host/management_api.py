@@ -21,7 +21,7 @@ from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
 from perdure.host.openapi import document
 from perdure.host.operations_api import carry_out
 from perdure.host.query_values import BadParameter, Parameters, status_in_any_case, unfit
-from perdure.model.history_view import status_json
+from perdure.model.history_view import raw_payload, status_json
 from perdure.model.instance import STATUS_BY_LABEL, InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
     Counted,
@@ -206,7 +206,7 @@ class ManagementApi:
         if wait is not None:
             record = await self._finished(request, answer.instance_id, hub, wait, pause)
             if record is not None and record.status is RuntimeStatus.COMPLETED:
-                return Response(200, status_output(record), [JSON_TYPE])
+                return Response(200, bytes(raw_payload(record.output)), [JSON_TYPE])
             if record is not None:
                 return json_response(200, status_json(record, None))
         terms = LinkTerms(
@@ -389,11 +389,6 @@ def json_text(body: bytes) -> tuple[str | None, str | None]:
         return msgspec.json.format(body, indent=-1).decode("utf-8"), None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return None, str(error) or "the JSON is nested too deeply"
-
-
-def status_output(record: InstanceRecord) -> bytes:
-    """The output of an instance as JSON."""
-    return (record.output or "null").encode("utf-8")
 
 
 def _done(answer: OperationAnswer) -> Response:

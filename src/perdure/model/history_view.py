@@ -1,10 +1,12 @@
 """Status and history in the documented JSON shape (http-api.md 3 and 3.1).
 
-Payload texts are embedded as they are and never decoded: `msgspec.Raw`. Encode the result with `msgspec.json`.
+Payload texts are embedded without being decoded: `msgspec.Raw`. Encode the result with `msgspec.json`.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
@@ -32,8 +34,27 @@ def full_time(microseconds: int) -> str:
 
 
 def raw_payload(text: str | None) -> Raw:
-    """A stored payload (JSON text) for embedding, null for none."""
-    return Raw(text.encode()) if text else _NULL
+    """A stored payload for embedding, as compact JSON; null for none.
+
+    Python writes NaN and Infinity, which no other reader takes: they become texts, as the published host gives them.
+    """
+    if not text:
+        return _NULL
+    try:
+        return Raw(msgspec.json.format(text.encode("utf-8"), indent=-1))
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return Raw(_as_strict_json(text).encode("ascii"))
+
+
+def _as_strict_json(text: str) -> str:
+    def number(digits: str) -> float | str:
+        value = float(digits)
+        return value if math.isfinite(value) else digits
+
+    try:
+        return json.dumps(json.loads(text, parse_constant=str, parse_float=number), separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return json.dumps(text)
 
 
 def status_json(

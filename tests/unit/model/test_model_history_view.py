@@ -10,7 +10,7 @@ import pytest
 
 from perdure.model import history as h
 from perdure.model.failure import FailureDetails
-from perdure.model.history_view import full_time, history_json, status_json, whole_seconds
+from perdure.model.history_view import full_time, history_json, raw_payload, status_json, whole_seconds
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 
 SECOND = 1_000_000
@@ -83,6 +83,22 @@ def test_what_a_rewind_runs_again_waits_again() -> None:
         if time is not None:
             assert event["ScheduledTime"] == full_time(time * SECOND)
             assert (event["FunctionName"], event["Input"]) in (("act", "7"), ("kid", "8"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [
+        (None, "null"),
+        ("", "null"),
+        ('{"a": [1, "\u00e9"] }', '{"a":[1,"\u00e9"]}'),
+        ('{"n": 1e400, "i": 123456789012345678901234567890}', '{"n":1e400,"i":123456789012345678901234567890}'),
+        ("[NaN, -Infinity, 1e400, 1.5]", '["NaN","-Infinity","1e400",1.5]'),
+        ('"\\ud800"', '"\\ud800"'),
+        ("no JSON", '"no JSON"'),
+    ],
+)
+def test_payloads_are_compact_json_that_everyone_can_read(stored: str | None, given: str) -> None:
+    assert bytes(raw_payload(stored)).decode() == given
 
 
 def test_history_only_when_asked_for_and_begun() -> None:
