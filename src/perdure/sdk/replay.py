@@ -122,7 +122,7 @@ class Sessions:
 
     def _new_session(self, request: TurnRequest, prepared: Prepared) -> Session:
         execution = Execution(
-            request.instance_id, prepared.name, prepared.dialect, prepared.options, generation=request.generation
+            request.instance_id, request.name, prepared.dialect, prepared.options, generation=request.generation
         )
         if request.name in self._wants_histories:
             execution.history = []

@@ -236,7 +236,7 @@ class Session:
         self.execution.continuation = None
         self._end()
         self.error = error
-        self.outcome = failed(self.prepared.name, error, is_coroutine=self.prepared.is_coroutine)
+        self.outcome = failed(self.execution.name, error, is_coroutine=self.prepared.is_coroutine)
 
 
 def failed(name: str, error: BaseException, *, is_coroutine: bool = False) -> CompleteOrchestration:

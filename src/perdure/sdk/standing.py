@@ -50,7 +50,7 @@ def stand(code: OrchestratorCode, options: SdkOptions, request: TurnRequest) -> 
     dialect = recorded_dialect(request)
     options = replace(options, dialect=dialect) if dialect else options
     prepared = Prepared(code, options)
-    execution = _Timed(request.instance_id, prepared.name, prepared.dialect, options, generation=request.generation)
+    execution = _Timed(request.instance_id, request.name, prepared.dialect, options, generation=request.generation)
     execution.history = []
     session = Session(request, prepared, execution)
     try:

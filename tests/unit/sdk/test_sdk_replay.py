@@ -256,9 +256,11 @@ def test_an_exception_ends_the_orchestration_with_the_published_text() -> None:
         yield context.call_activity("X")
         raise ValueError("boom")
 
-    one = Instance(orch)
+    one = Instance(orch, name="Order")
+    # what the function is called in the code is not what the orchestrator is called: v1 folders, `function_name`
+    one.code.name = "orchestrator_function"
     one.start()
-    assert failure(one.step(completed(0))) == "Orchestrator function 'orch' failed: boom"
+    assert failure(one.step(completed(0))) == "Orchestrator function 'Order' failed: boom"
 
 
 def test_an_unknown_orchestrator_fails_with_a_text_that_says_so() -> None:
