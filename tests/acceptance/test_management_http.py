@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -382,6 +383,16 @@ def test_entities(host: Host) -> None:
     assert "doesn't exist" in host.post(f"{WEBHOOK}/entities/nobody/a?op=x").json()["Message"]
     bad = host.post(f"{path}?op=add", content=b"{", headers=JSON)
     assert (bad.status_code, bad.json()["Message"].startswith("Could not parse JSON content: ")) == (400, True)
+
+
+def test_times_of_clients_from_outside(host: Host) -> None:
+    with perdure.client(host.url, sync=True) as client:
+        last = datetime.max.replace(tzinfo=timezone.utc)
+        assert client.get_status_by(created_time_to=last)
+        assert client.get_status_by(created_time_from=last) == []
+        client.schedule_new_orchestration("echo", instance_id="in-8000-years", start_at=last)
+        assert client.get_status("in-8000-years").runtime_status.value == "Pending"
+        client.signal_entity(perdure.EntityId("counter", "late"), "add", 1, signal_time=last)
 
 
 def test_keys_that_no_entity_has(host: Host) -> None:

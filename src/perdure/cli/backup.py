@@ -13,6 +13,7 @@ import typer
 from perdure.cli.main import print_error
 from perdure.host.config import Flags, load_config
 from perdure.host.errors import StartError
+from perdure.host.hub_name import default_hub_name
 from perdure.host.store_url import StoreUrl, parse_store_url
 from perdure.storage.provider import StoreError
 
@@ -25,18 +26,17 @@ def backup_command(
     """Copy the store to a file; hosts may be up."""
     try:
         if store is not None:
-            found, hub = parse_store_url(store, "--store", Path.cwd()), ""
+            found = parse_store_url(store, "--store", Path.cwd())
         else:
-            config = load_config(Flags(script_root=script_root), os.environ, Path.cwd())
-            found, hub = config.store, config.hub_name
-        size = backup(found, hub, file)
+            found = load_config(Flags(script_root=script_root), os.environ, Path.cwd()).store
+        size = backup(found, file)
     except StartError as error:
         print_error(str(error))
         raise typer.Exit(1) from None
     print(f"Copied {found} to {file} ({size / 1e6:.1f} MB).")
 
 
-def backup(store: StoreUrl, hub: str, target: Path) -> int:
+def backup(store: StoreUrl, target: Path) -> int:
     """Copy the store; the size of the copy in bytes. Raises `StartError`."""
     if store.kind == "postgres":
         raise StartError("backup copies SQLite files. PostgreSQL has its own tools: pg_dump, or the base backup.")
@@ -44,12 +44,16 @@ def backup(store: StoreUrl, hub: str, target: Path) -> int:
         raise StartError(f"The store {store} is in the memory of a host: there is nothing to copy.")
     if not Path(store.location).exists():
         raise StartError(f"There is no store {store} to copy.")
-    from perdure.outside.client import only_hub
+    if not target.absolute().parent.is_dir():
+        raise StartError(f"There is no folder {target.absolute().parent} to copy to.")
+    from perdure.host.client_hubs import hub_names
     from perdure.storage.sqlite import SqliteProvider, StoreUnusable
 
     calls: queue.Queue[Callable[[], None]] = queue.Queue()
     answers: list[StoreError | None] = []
-    provider = SqliteProvider(store.location, hub or only_hub(store), calls.put)
+    # the file is copied with all its hubs; it is opened for one of them
+    hubs = hub_names(store) or [default_hub_name(None)]
+    provider = SqliteProvider(store.location, hubs[0], calls.put)
     try:
         provider.open()
     except StoreUnusable as error:

@@ -170,4 +170,6 @@ def app(config: HostConfig) -> Iterator[Finding]:
     for text in loaded["warnings"]:
         yield Finding("warning", text)
     names = loaded["functions"]
-    yield Finding("ok" if names else "warning", f"{len(names)} functions: {', '.join(names) or 'none'}")
+    yield Finding(
+        "ok" if names else "warning", f"{len(names)} function{'s' * (len(names) != 1)}: {', '.join(names) or 'none'}"
+    )

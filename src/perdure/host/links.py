@@ -22,8 +22,9 @@ class LinkTerms(Struct, frozen=True):
     connection: str = DEFAULT_CONNECTION
 
     def query(self) -> str:
-        """The query that every link ends with."""
-        return f"taskHub={_enc(self.task_hub)}&connection={_enc(self.connection)}&code={_enc(self.code)}"
+        """The query that every link ends with; a client from outside may know neither hub nor key."""
+        pairs = (("taskHub", self.task_hub), ("connection", self.connection), ("code", self.code))
+        return "&".join(f"{name}={_enc(value)}" for name, value in pairs if value)
 
 
 def _enc(text: str) -> str:

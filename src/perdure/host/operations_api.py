@@ -12,7 +12,8 @@ from perdure.host.exchange import JSON_TYPE, Request, Response
 from perdure.model.operations import ListInstances, Operation, OperationAnswer
 
 LARGEST_PAGE = 1000
-_LARGEST_TIME = 2**53
+#: the years 1 to 9999 in microseconds since 1970
+_FIRST_TIME, _LAST_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 _decoder: msgspec.json.Decoder[Operation] = msgspec.json.Decoder(Operation)
 
@@ -42,8 +43,8 @@ def _problem(operation: Operation) -> str | None:
     chosen = getattr(operation, "filter", None)
     times += [(name, getattr(chosen, name, None) or 0) for name in ("created_from", "created_to")]
     for name, value in times:
-        if not -_LARGEST_TIME < value < _LARGEST_TIME:
-            return f"{name} is {value}. Expected microseconds since 1970."
+        if not _FIRST_TIME <= value <= _LAST_TIME:
+            return f"{name} is {value}. Expected microseconds since 1970, in the years 1 to 9999."
     if not _is_storable(msgspec.to_builtins(operation)):
         return "A number is beyond 64 bits."
     return None

@@ -197,7 +197,7 @@ class _Shaping:
 
     def failed(self, event: h.TaskFailed | h.SubOrchestrationInstanceFailed) -> dict[str, Any]:
         fields = self.absorbed(event.task_scheduled_id)
-        fields.update(Reason=event.reason, Details=event.details, FailureDetails=_failure(event.failure))
+        fields.update(Reason=event.reason, Details=event.details, FailureDetails=failure_json(event.failure))
         return fields
 
     def timer(self, event: h.TimerCreated | h.TimerFired) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class _Shaping:
         fields: dict[str, Any] = {"OrchestrationStatus": RuntimeStatus(event.status).label}
         if self.show_output:
             fields["Result"] = raw_payload(event.result)
-        fields["FailureDetails"] = _failure(event.failure)
+        fields["FailureDetails"] = failure_json(event.failure)
         return fields
 
     def continued(self, event: h.ContinueAsNew) -> dict[str, Any]:
@@ -248,7 +248,7 @@ class _Shaping:
 
     def entity_failed(self, event: h.EntityOperationFailed) -> dict[str, Any]:
         fields = self.absorbed(event.task_scheduled_id)
-        fields.update(Reason=event.reason, FailureDetails=_failure(event.failure))
+        fields.update(Reason=event.reason, FailureDetails=failure_json(event.failure))
         return fields
 
     def locks(self, event: h.EntityLocksRequested | h.EntityLocksReleased) -> dict[str, Any]:
@@ -265,14 +265,15 @@ def _as_raised(event: h.EventRaised) -> str | None:
     return event.input
 
 
-def _failure(failure: FailureDetails | None) -> dict[str, Any] | None:
+def failure_json(failure: FailureDetails | None) -> dict[str, Any] | None:
+    """A failure as the framework writes it, with what caused it."""
     if failure is None:
         return None
     return {
         "ErrorType": f"{failure.module}.{failure.error_type}" if failure.module else failure.error_type,
         "ErrorMessage": failure.message,
         "StackTrace": failure.stack_trace,
-        "InnerFailure": _failure(failure.cause),
+        "InnerFailure": failure_json(failure.cause),
         "IsNonRetriable": False,
     }
 

@@ -96,9 +96,12 @@ def _reached(url: str, task_hub: str | None) -> tuple[Hubs, str, str]:
     return ClientHubs(store), client_binding(binding_settings(base, hub, "", use_forwarded_host=False)), hub
 
 
-def only_hub(store: StoreUrl) -> str:
-    """The hub of a store that holds only one, else the default name. Raises `StartError` when there are several."""
+def only_hub(store: StoreUrl, flag: str = "task_hub") -> str:
+    """The hub of a store that holds only one, else the default name.
+
+    Raises `StartError` when there are several: `flag` is how its name is given.
+    """
     known = hub_names(store) or []
     if len(known) > 1:
-        raise StartError(f"{store} holds the task hubs {', '.join(known)}: give task_hub.")
+        raise StartError(f"{store} holds the task hubs {', '.join(known)}: give {flag}.")
     return known[0] if known else default_hub_name(os.environ.get("WEBSITE_SITE_NAME"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -20,6 +21,12 @@ T = TypeVar("T")
 #: below the webhook path: operations and answers as values
 OPERATIONS = "operations"
 _HTTP_SECONDS = 240.0
+
+
+class _Wrong(msgspec.Struct):
+    """The body of a 400."""
+
+    text: str = msgspec.field(name="ExceptionMessage")
 
 
 class Hubs(Protocol):
@@ -70,6 +77,9 @@ class HttpHubs:
         if response.status_code == 401:
             text = f"{self.base} demands a key: give it as ?code=KEY in the URL."
             return Refused(RefusalCode.UNAVAILABLE, text)
+        if response.status_code == 400:
+            with contextlib.suppress(msgspec.DecodeError):
+                return Refused(RefusalCode.BAD_REQUEST, msgspec.json.decode(response.content, type=_Wrong).text)
         text = f"{self.base} answered {response.status_code}: {response.text[:300] or 'nothing'}"
         return Refused(RefusalCode.UNAVAILABLE, text)
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 Entity = EntityId | EntityInstanceId
 _FIRST_POLL, _SLOWEST_POLL = 0.02, 1.0
+_LARGEST_PAGE = 1000
 #: entities whose backlog is asked for at once
 _BACKLOGS = 1000
 
@@ -119,10 +120,13 @@ class DurableFunctionsClient(ClientCore):
         page_size: int = 100,
         continuation_token: str | None = None,
     ) -> Page:
-        """One page of instance ids."""
+        """One page of instance ids, of at most 1000. Raises `ValueError` for a `page_size` below 1."""
+        if page_size < 1:
+            raise ValueError(f"page_size is {page_size}. Expected at least 1.")
+        size = min(page_size, _LARGEST_PAGE)
         statuses = tuple(status.value for status in runtime_status or ())
         filter_ = InstanceFilter(statuses=statuses, kinds=(InstanceKind.ORCHESTRATION,))
-        answer = _expect(await self._ask(ops.ListInstances(filter_, page_size, continuation_token)), ops.Listed)
+        answer = _expect(await self._ask(ops.ListInstances(filter_, size, continuation_token)), ops.Listed)
         first, last = microseconds(completed_time_from) or 0, microseconds(completed_time_to)
         items = [
             record.instance_id
@@ -291,13 +295,14 @@ class DurableFunctionsClient(ClientCore):
     async def _list(self, filter_: InstanceFilter, limit: int | None) -> list[Any]:
         found: list[Any] = []
         continuation: str | None = None
-        while True:
-            size = 1000 if limit is None else min(1000, limit - len(found))
+        while limit is None or len(found) < limit:
+            size = _LARGEST_PAGE if limit is None else min(_LARGEST_PAGE, limit - len(found))
             answer = _expect(await self._ask(ops.ListInstances(filter_, size, continuation)), ops.Listed)
             found += answer.items
             continuation = answer.continuation
-            if continuation is None or (limit is not None and len(found) >= limit):
-                return found
+            if continuation is None:
+                break
+        return found
 
     async def _ask_unless_gone(self, operation: ops.Operation) -> None:
         answer = await self._ask(operation)

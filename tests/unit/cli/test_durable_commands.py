@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 
 from perdure.cli.durable.app import prepared
+from perdure.cli.durable.output import Column, Narrow, cell, print_table
+from perdure.cli.durable.shapes import history_json
 from perdure.cli.main import main
+from perdure.model import history as h
+from perdure.model.failure import FailureDetails
+from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -128,9 +133,26 @@ def test_time_outs_are_exit_code_5(run: Run) -> None:
     assert err.startswith("Instance did not terminate within the given timeout.")
 
 
-@pytest.mark.parametrize("words", [("nothing",), ("start-new",), ("get-runtime-status",), ("get-history", "--wat")])
-def test_usage_is_exit_code_2(run: Run, words: tuple[str, ...]) -> None:
-    assert run(*words)[0] == 2
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("nothing",), "No such command"),
+        (("start-new",), "--function-name"),
+        (("get-runtime-status",), "Which instance? Give its id: --id ID."),
+        (("get-runtime-status", "a", "--id", "b"), "Which instance, 'a' or 'b'? Give one id."),
+        (("get-history", "--wat"), "No such option"),
+        (("get-instances", "--url", "ftp://x"), "--url: 'ftp://x' is no address of a host. Expected http://"),
+        (("get-instances", "--url", "http://"), "is no address of a host"),
+        (("get-instances", "--store", "mysql://x"), "--store: 'mysql://x' names no store"),
+        (("get-instances", "--task-hub-name", "a b"), "Task hub name 'a b' should contain only"),
+        (("get-instances", "--store", "sqlite:///a.db", "--url", "http://x"), "Give --store or --url, not both"),
+        (("purge-history", "--id", "a", "--runtime-status", "failed"), "Give --id, or times and statuses, not both."),
+        (("purge-history", "--runtime-status", "running"), "Add --include-running to delete them."),
+    ],
+)
+def test_usage_is_exit_code_2(run: Run, words: tuple[str, ...], text: str) -> None:
+    code, out, err = run(*words)
+    assert (code, text in " ".join(err.split())) == (2, True), out + err
 
 
 def test_wrong_states_are_refused(run: Run) -> None:
@@ -164,7 +186,7 @@ def test_deleting_asks(run: Run) -> None:
     run("start-new", "--function-name", "hello", "--id", "one")
     code, _, err = run("delete-task-hub", answer="n\n")
     assert code == 1
-    assert "Delete task hub TestHubName with 1 instances, running ones and entities included? [y/N]" in err
+    assert "Delete task hub TestHubName with 1 instance, running ones and entities included? [y/N]" in err
     assert len(json_of(run, "get-instances")) == 1
     assert json_of(run, "purge-history", "--yes") == {"InstancesDeleted": 0}, "it has not finished"
     code, out, _ = run("purge-history", "--include-running", "--runtime-status", "pending failed", answer="y\n")
@@ -172,6 +194,14 @@ def test_deleting_asks(run: Run) -> None:
     assert "whose runtime status matched one of the following: [Pending,Failed]" in out
     assert out.endswith("Instances deleted: 1\n")
     assert run("delete-task-hub", "--yes")[1] == "Task hub 'TestHubName' successfully deleted.\n"
+
+
+def test_a_dry_run_deletes_nothing(run: Run) -> None:
+    run("start-new", "--function-name", "hello", "--id", "one")
+    assert json_of(run, "purge-history", "--id", "one", "--dry-run", "--yes") == {"InstancesDeleted": 1}
+    assert run("purge-history", "--id", "two", "--dry-run", "--yes")[0] == 4
+    assert json_of(run, "purge-history", "--include-running", "--dry-run", "--yes") == {"InstancesDeleted": 1}
+    assert len(json_of(run, "get-instances")) == 1
 
 
 def test_signals(run: Run) -> None:
@@ -206,3 +236,60 @@ def test_switches_as_azure_tools_take_them() -> None:
     words = ["durable", "x", "--show-input", "true", "--show-output=false", "--input", "true"]
     assert prepared(words) == ["durable", "x", "--show-input", "--no-show-output", "--input", "true"]
     assert prepared(["--restart-with-new-instance-id", "false"]) == ["--same-id"]
+    assert prepared(["--task-hub", "x", "--prefix=y", "--op", "z"]) == [
+        "--task-hub-name", "x", "--script-root=y", "--operation", "z",
+    ]  # fmt: skip
+
+
+def test_several_hubs_in_a_store(run: Run, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/both.db"
+    for hub in ("One", "Two"):
+        run("start-new", "--function-name", "hello", "--store", store, "--task-hub-name", hub)
+    code, _, err = run("get-instances", "--store", store)
+    assert (code, err.endswith("holds the task hubs One, Two: give --task-hub-name.\n")) == (1, True)
+
+
+ID = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("width", "line", "note"),
+    [
+        (160, f"{ID}  hello_orchestrator  Completed  2026-11-28T18:37:00Z  2026-11-28T18:37:00Z  {{}}", ""),
+        (88, f"{ID}  hello_orchestrator  Completed  2026-11-28T18:37:00Z", "Last updated, Custom status"),
+        (80, f"{ID}  hello_orc…  Completed  2026-11-28T18:37:00Z", "Name, Last updated, Custom status"),
+    ],
+)
+def test_a_row_is_one_line_on_any_usual_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, line: str, note: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    columns = (
+        Column("Instance"), Column("Name", Narrow.CUT), Column("Status"), Column("Created"),
+        Column("Last updated", Narrow.LEAVE_OUT), Column("Custom status", Narrow.LEAVE_OUT),
+    )  # fmt: skip
+    time = "2026-11-28T18:37:00Z"
+    print_table(columns, [(ID, "hello_orchestrator", "Completed", time, time, "{}")])
+    out = capsys.readouterr().out
+    assert line in [shown.strip() for shown in out.splitlines()], out
+    assert (f"Left out or cut at this width: {note}." in out) == bool(note)
+
+
+def test_control_characters_do_not_reach_a_terminal() -> None:
+    assert cell("a\x1b[31mb\n\tc\u202e") == "a [31mb c "
+
+
+def test_histories_for_people_and_for_scripts() -> None:
+    record = InstanceRecord(
+        n=1, instance_id="i", kind=InstanceKind.ORCHESTRATION, name="o", version="", generation=0, turn=1,
+        status=RuntimeStatus.RUNNING, owner=0, created=1,
+    )  # fmt: skip
+    failure = FailureDetails("ValueError", "boom", "builtins", "stack", FailureDetails("KeyError", "x"))
+    shown = history_json(record, [h.TaskScheduled(0, "act"), h.TaskFailed(0, "why", None, failure)])
+    assert shown[0]["Input"] is None, "what is null is there all the same"
+    assert shown[1]["Details"] is None
+    assert shown[1]["FailureDetails"]["ErrorMessage"] == "boom"
+    assert shown[1]["FailureDetails"]["InnerFailure"]["ErrorType"] == "KeyError"

@@ -82,6 +82,14 @@ def test_backup(run: Run, tmp_path: Path) -> None:
         assert copy.execute("SELECT id FROM instance").fetchall() == [("one",)]
     code, _, err = run("backup", "copy.db")
     assert (code, "exists already" in err) == (1, True)
+    code, _, err = run("backup", "nowhere/copy.db")
+    assert (code, err) == (1, f"There is no folder {tmp_path}/nowhere to copy to.\n")
+    for hub in ("One", "Two"):
+        with perdure.client(f"sqlite:///{tmp_path}/both.db", task_hub=hub, sync=True) as client:
+            client.start_new("x", hub)
+    assert run("backup", "both-copy.db", "--store", f"sqlite:///{tmp_path}/both.db")[0] == 0
+    with sqlite3.connect("both-copy.db") as copy:
+        assert copy.execute("SELECT id FROM instance").fetchall() == [("One",), ("Two",)], "with all its hubs"
     assert "pg_dump" in run("backup", "x", "--store", "postgresql://nobody@nowhere/x")[2]
     assert run("backup")[0] == 2
 
@@ -93,7 +101,7 @@ def test_doctor(run: Run, tmp_path: Path) -> None:
     )
     code, out, _ = run("doctor")
     assert code == 0, out
-    assert "1 functions: step" in out
+    assert "1 function: step" in out
     assert "A durable write takes" in out
     (tmp_path / "function_app.py").write_text("import nothing_of_this_name\n")
     code, out, _ = run("doctor", "--json")

@@ -112,3 +112,22 @@ def test_a_closed_client_says_so(url: str) -> None:
     client.close()
     with pytest.raises(RuntimeError, match="this client is closed"):
         client.get_status("one")
+
+
+def test_pages_of_ids(url: str) -> None:
+    with perdure.client(url, sync=True) as client:
+        for number in range(3):
+            client.start_new("x", f"i{number}")
+        assert client.list_instance_ids(page_size=2).items == ["i0", "i1"]
+        assert client.list_instance_ids(page_size=5000).items == ["i0", "i1", "i2"]
+        with pytest.raises(ValueError, match=r"page_size is 0\. Expected at least 1\."):
+            client.list_instance_ids(page_size=0)
+        query = perdure.sdk.client_types.OrchestrationQuery
+        assert client.get_all_orchestration_states(query(max_instance_count=0)) == []
+        assert len(client.get_all_orchestration_states(query(max_instance_count=2))) == 2
+
+
+def test_links_of_a_client_that_knows_neither_hub_nor_key() -> None:
+    with perdure.client("http://localhost:7071", sync=True) as client:
+        links = client.create_http_management_payload("one")
+        assert links["purgeHistoryDeleteUri"].endswith("/instances/one?connection=AzureWebJobsStorage")

@@ -67,11 +67,18 @@ def start_new(
         str | None, typer.Option("--input", metavar="JSON", help="JSON, else a text; @FILE reads JSON.")
     ] = None,
     input_text: Annotated[str | None, typer.Option("--input-text", metavar="TEXT", help="A text as it is.")] = None,
-    version: Annotated[str | None, typer.Option("--version", metavar="TEXT")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="TEXT", help="Of the orchestrator (the app's).")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="May be repeated.")] = None,
     start_at: Annotated[str | None, typer.Option("--start-at", metavar="TIME", help="Start then (now).")] = None,
     if_exists: Annotated[
-        IfExists | None, typer.Option("--if-exists", help="What to do when the id is in use (as host.json says).")
+        IfExists | None,
+        typer.Option(
+            "--if-exists",
+            metavar="WHAT",
+            help="When the id is in use (as host.json says): fail, return, replace-finished, terminate-and-replace.",
+        ),
     ] = None,
 ) -> None:
     """Start an orchestration."""
@@ -100,11 +107,15 @@ def raise_event(
     target: Target,
     instance_id: Id = None,
     id_flag: IdFlag = None,
-    event_name: Annotated[str | None, typer.Option("--event-name", metavar="NAME")] = None,
+    event_name: Annotated[
+        str | None, typer.Option("--event-name", metavar="NAME", help="The event (a made-up one).")
+    ] = None,
     event_data: Annotated[
         str | None, typer.Option("--event-data", metavar="JSON", help="JSON, else a text; @FILE reads JSON.")
     ] = None,
-    event_data_text: Annotated[str | None, typer.Option("--event-data-text", metavar="TEXT")] = None,
+    event_data_text: Annotated[
+        str | None, typer.Option("--event-data-text", metavar="TEXT", help="A text as it is.")
+    ] = None,
 ) -> None:
     """Raise an external event."""
     identifier = the_id(instance_id, id_flag)
@@ -120,7 +131,9 @@ def terminate(
     instance_id: Id = None,
     id_flag: IdFlag = None,
     reason: Reason = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0, metavar="SECONDS")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait so long for the end.")
+    ] = 30.0,
 ) -> None:
     """Terminate an instance, and wait until it has ended."""
     identifier = the_id(instance_id, id_flag)
@@ -189,7 +202,7 @@ def restart(
     id_flag: IdFlag = None,
     new_id: Annotated[
         bool,
-        typer.Option("--restart-with-new-instance-id/--same-id", help="Under a new id (default), or its own."),
+        typer.Option("--new-id/--same-id", help="Under a new id, or its own.", show_default=False),
     ] = True,
 ) -> None:
     """Start an orchestration again with its original input."""
@@ -203,10 +216,10 @@ def restart(
 def signal_entity(
     target: Target,
     entity_id: Annotated[str | None, typer.Argument(metavar="ENTITY", help="@name@key")] = None,
-    id_flag: Annotated[str | None, typer.Option("--id", "--entity-id", metavar="ENTITY", help="@name@key")] = None,
-    entity_name: Annotated[str | None, typer.Option("--entity-name", metavar="NAME")] = None,
-    entity_key: Annotated[str | None, typer.Option("--entity-key", metavar="KEY")] = None,
-    operation: Annotated[str, typer.Option("--operation", "--operation-name", "--op", metavar="NAME")] = "",
+    id_flag: Annotated[str | None, typer.Option("--id", metavar="ENTITY", help="@name@key")] = None,
+    entity_name: Annotated[str | None, typer.Option("--entity-name", metavar="NAME", help="Its name.")] = None,
+    entity_key: Annotated[str | None, typer.Option("--entity-key", metavar="KEY", help="Its key.")] = None,
+    operation: Annotated[str, typer.Option("--operation", metavar="NAME", help="The operation.")] = "",
     input: Annotated[
         str | None, typer.Option("--input", metavar="JSON", help="JSON, else a text; @FILE reads JSON.")
     ] = None,

@@ -12,15 +12,26 @@ durable_app = typer.Typer(help="Instances and entities, with the host up or down
 for _part in (acting, reading, deleting):
     durable_app.registered_commands += _part.app.registered_commands
 
-_SWITCHES = ("--show-input", "--show-output", "--restart-with-new-instance-id")
+_SWITCHES = ("--show-input", "--show-output", "--new-id")
+#: other spellings, which the help does not list
+_ALIASES = {
+    "--task-hub": "--task-hub-name",
+    "--prefix": "--script-root",
+    "--entity-id": "--id",
+    "--operation-name": "--operation",
+    "--op": "--operation",
+    "--restart-with-new-instance-id": "--new-id",
+}
 
 
 def prepared(words: Sequence[str]) -> list[str]:
-    """The words with `--switch true` and `--switch=false`, as Azure's tools take them, brought to our form."""
+    """The words with `--switch true` and `--switch=false`, as Azure's tools take them, and with other spellings of
+    flags, brought to our form."""
     done: list[str] = []
     rest = list(words)
     while rest:
         name, equals, value = rest.pop(0).partition("=")
+        name = _ALIASES.get(name, name)
         if name in _SWITCHES:
             if not equals and rest and rest[0].lower() in ("true", "false"):
                 value = rest.pop(0)

@@ -12,24 +12,34 @@ import typer
 from perdure.cli.durable.target import DONE, FAILED, CommandFailed, Target, Where
 from perdure.host.errors import StartError
 
+_PANEL = "Which task hub, and how it is told"
 _COMMON: dict[str, Any] = {
     "task_hub_name": Annotated[
-        str | None, typer.Option("--task-hub-name", "--task-hub", metavar="HUB", help="Another task hub of the store.")
+        str | None,
+        typer.Option("--task-hub-name", metavar="HUB", help="Another task hub of the store.", rich_help_panel=_PANEL),
     ],
     "store": Annotated[
-        str | None, typer.Option("--store", metavar="URL", help="The store, instead of the one of the app.")
+        str | None,
+        typer.Option("--store", metavar="URL", help="Another store than the app's.", rich_help_panel=_PANEL),
     ],
     "url": Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="A running host: http://host:7071?code=KEY.")
+        str | None,
+        typer.Option("--url", metavar="URL", help="A host: http://host:7071?code=KEY.", rich_help_panel=_PANEL),
     ],
     "connection_string_setting": Annotated[
         str | None,
-        typer.Option("--connection-string-setting", metavar="NAME", help="App setting that holds the store's URL."),
+        typer.Option(
+            "--connection-string-setting",
+            metavar="NAME",
+            help="App setting that holds a store's URL.",
+            rich_help_panel=_PANEL,
+        ),
     ],
     "script_root": Annotated[
-        str | None, typer.Option("--script-root", "--prefix", metavar="DIR", help="Folder of the app.")
+        str | None,
+        typer.Option("--script-root", metavar="DIR", help="Folder of the app.", rich_help_panel=_PANEL),
     ],
-    "json": Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")],
+    "json": Annotated[bool, typer.Option("--json", help="Print JSON for scripts.", rich_help_panel=_PANEL)],
 }
 
 

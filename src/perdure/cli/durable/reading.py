@@ -12,7 +12,15 @@ import typer
 
 from perdure.cli.durable import arguments
 from perdure.cli.durable.declaring import declared
-from perdure.cli.durable.output import cell, print_fields, print_json, print_table, state_fields
+from perdure.cli.durable.output import (
+    Column,
+    Narrow,
+    cell,
+    print_fields,
+    print_json,
+    print_table,
+    state_fields,
+)
 from perdure.cli.durable.shapes import entity_json, history_json, state_json
 from perdure.cli.durable.target import DONE, FAILED, NOT_FOUND, TIMED_OUT, USAGE, CommandFailed, Target
 from perdure.model.history_view import full_time, whole_seconds
@@ -31,6 +39,8 @@ _PAGE = 1000
 
 def the_id(argument: str | None, flag: str | None) -> str:
     """The id that was given, either way. Raises `CommandFailed`."""
+    if argument is not None and flag is not None and argument != flag:
+        raise CommandFailed(f"Which instance, '{argument}' or '{flag}'? Give one id.", USAGE)
     found = argument if flag is None else flag
     if not found:
         raise CommandFailed("Which instance? Give its id: --id ID.", USAGE)
@@ -48,8 +58,12 @@ def get_runtime_status(
     target: Target,
     instance_id: Id = None,
     id_flag: IdFlag = None,
-    show_input: Annotated[bool, typer.Option("--show-input/--no-show-input", help="Show the input.")] = False,
-    show_output: Annotated[bool, typer.Option("--show-output/--no-show-output", help="Show the output.")] = False,
+    show_input: Annotated[
+        bool, typer.Option("--show-input/--no-show-input", help="The input (no).", show_default=False)
+    ] = False,
+    show_output: Annotated[
+        bool, typer.Option("--show-output/--no-show-output", help="The output (no).", show_default=False)
+    ] = False,
     watch: Watch = False,
 ) -> None:
     """Show the status of an instance."""
@@ -96,34 +110,71 @@ def get_history(target: Target, instance_id: Id = None, id_flag: IdFlag = None) 
     if target.json:
         print_json(events)
         return
-    hidden = {"EventType", "EventId", "IsPlayed", "Timestamp", "Name", "OrchestrationInstance", "ParentInstance"}
+    times = [event["Timestamp"] for event in events]
+    one_day = len({time[:10] for time in times}) == 1
     rows = (
         (
-            event["Timestamp"],
+            event["Timestamp"].replace("T", " ")[11 if one_day else 0 : 23],
             event["EventType"],
-            str(event["EventId"]) if event["EventId"] >= 0 else "",
-            event.get("Name", ""),
-            cell({name: value for name, value in event.items() if name not in hidden and value is not None} or ""),
+            _task(event),
+            event.get("Name") or event.get("Operation") or "",
+            _details(event),
         )
         for event in events
     )
-    print_table(("Time", "Event", "Id", "Name", "Details"), rows)
+    columns = (
+        Column("Time"),
+        Column("Event", Narrow.CUT, 26),
+        Column("Id"),
+        Column("Name", Narrow.CUT),
+        Column("Details", Narrow.CUT),
+    )
+    day = f", {times[0][:10]} (UTC)" if one_day else ""
+    print_table(columns, rows, title=f"{identifier}{day}")
+
+
+_IN_COLUMNS = frozenset({
+    "EventType", "EventId", "TaskScheduledId", "TimerId", "IsPlayed", "Timestamp", "Name", "Operation",
+    "OrchestrationInstance", "ParentInstance", "Version", "Tags", "FailureDetails",
+})  # fmt: skip
+
+
+def _task(event: dict[str, Any]) -> str:
+    """The number that a task and its result have in common."""
+    number = event.get("TaskScheduledId", event.get("TimerId", event["EventId"]))
+    return str(number) if number >= 0 else ""
+
+
+def _details(event: dict[str, Any]) -> str:
+    """The other properties of an event that have a value, on one line; payloads stay the JSON that they are."""
+    shown = ((name, value) for name, value in event.items() if name not in _IN_COLUMNS and value is not None)
+    return "; ".join(f"{name}: {cell(value)}" for name, value in shown)
 
 
 @declared(app, "get-instances")
 def get_instances(
     target: Target,
-    created_after: Annotated[str | None, typer.Option("--created-after", metavar="TIME")] = None,
-    created_before: Annotated[str | None, typer.Option("--created-before", metavar="TIME")] = None,
-    runtime_status: Annotated[
-        str | None, typer.Option("--runtime-status", metavar="STATUSES", help="With spaces between.")
+    created_after: Annotated[
+        str | None, typer.Option("--created-after", metavar="TIME", help="Created then or later.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Instances on one page.")] = 10,
-    continuation_token: Annotated[str | None, typer.Option("--continuation-token", metavar="TOKEN")] = None,
-    id_prefix: Annotated[str | None, typer.Option("--id-prefix", metavar="TEXT")] = None,
-    name_prefix: Annotated[str | None, typer.Option("--name-prefix", metavar="TEXT")] = None,
+    created_before: Annotated[
+        str | None, typer.Option("--created-before", metavar="TIME", help="Created then or earlier.")
+    ] = None,
+    runtime_status: Annotated[
+        str | None, typer.Option("--runtime-status", metavar="STATUSES", help="In any case, with spaces between.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Instances on one page.")] = 10,
+    continuation_token: Annotated[
+        str | None, typer.Option("--continuation-token", metavar="TOKEN", help="Go on where the last page ended.")
+    ] = None,
+    id_prefix: Annotated[str | None, typer.Option("--id-prefix", metavar="TEXT", help="The id begins with it.")] = None,
+    name_prefix: Annotated[
+        str | None, typer.Option("--name-prefix", metavar="TEXT", help="The name begins with it.")
+    ] = None,
     parent: Annotated[str | None, typer.Option("--parent", metavar="ID", help="Children of this instance.")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="With this tag; may be repeated.")
+    ] = None,
     watch: Watch = False,
 ) -> None:
     """List orchestrations, oldest first."""
@@ -178,15 +229,25 @@ def _print_instances(records: list[InstanceRecord]) -> None:
         )
         for record in records
     )
-    print_table(("Instance", "Name", "Status", "Created", "Last updated", "Custom status"), rows)
+    columns = (
+        Column("Instance"),
+        Column("Name", Narrow.CUT),
+        Column("Status"),
+        Column("Created"),
+        Column("Last updated", Narrow.LEAVE_OUT),
+        Column("Custom status", Narrow.LEAVE_OUT),
+    )
+    print_table(columns, rows)
 
 
 @declared(app, "list-entities")
 def list_entities(
     target: Target,
-    entity_name: Annotated[str | None, typer.Option("--entity-name", "--name", metavar="NAME")] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Entities on one page.")] = 100,
-    continuation_token: Annotated[str | None, typer.Option("--continuation-token", metavar="TOKEN")] = None,
+    entity_name: Annotated[str | None, typer.Option("--entity-name", metavar="NAME", help="Of this name.")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Entities on one page.")] = 100,
+    continuation_token: Annotated[
+        str | None, typer.Option("--continuation-token", metavar="TOKEN", help="Go on where the last page ended.")
+    ] = None,
 ) -> None:
     """List entities that have a state."""
     chosen = InstanceFilter(
@@ -197,8 +258,8 @@ def list_entities(
     if target.json:
         print_json([entity_json(record) for record in shown])
     else:
-        rows = ((r.instance_id, whole_seconds(r.updated or r.created), cell(r.state)) for r in shown)
-        print_table(("Entity", "Last operation", "State"), rows)
+        rows = ((cell(r.instance_id), whole_seconds(r.updated or r.created), cell(r.state)) for r in shown)
+        print_table((Column("Entity"), Column("Last operation"), Column("State", Narrow.CUT)), rows)
     line = f"Continuation token for next set of results: '{token or ''}'"
     print(line, file=sys.stderr if target.json else sys.stdout)
 
@@ -207,9 +268,9 @@ def list_entities(
 def get_entity(
     target: Target,
     entity_id: Annotated[str | None, typer.Argument(metavar="ENTITY", help="@name@key")] = None,
-    id_flag: Annotated[str | None, typer.Option("--id", "--entity-id", metavar="ENTITY", help="@name@key")] = None,
-    entity_name: Annotated[str | None, typer.Option("--entity-name", metavar="NAME")] = None,
-    entity_key: Annotated[str | None, typer.Option("--entity-key", metavar="KEY")] = None,
+    id_flag: Annotated[str | None, typer.Option("--id", metavar="ENTITY", help="@name@key")] = None,
+    entity_name: Annotated[str | None, typer.Option("--entity-name", metavar="NAME", help="Its name.")] = None,
+    entity_key: Annotated[str | None, typer.Option("--entity-key", metavar="KEY", help="Its key.")] = None,
 ) -> None:
     """Print the state of an entity as JSON."""
     entity = arguments.entity(id_flag or entity_id, entity_name, entity_key)

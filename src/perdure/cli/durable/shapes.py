@@ -8,8 +8,12 @@ from typing import Any
 import msgspec
 
 from perdure.model import history as h
-from perdure.model.history_view import full_time
+from perdure.model.history_view import failure_json, full_time
 from perdure.model.instance import InstanceRecord, RuntimeStatus, execution_id
+
+
+#: properties of the framework that are there also when they are null
+_ALWAYS = frozenset({"Name", "Input", "Result", "Reason", "Details", "Version", "Tags"})
 
 
 def state_json(record: InstanceRecord, *, show_input: bool = True, show_output: bool = True) -> dict[str, Any]:
@@ -58,8 +62,12 @@ def history_json(record: InstanceRecord, events: Iterable[h.HistoryEvent]) -> li
                 fields[name] = full_time(fields[name])
         if "Status" in fields:
             fields["OrchestrationStatus"] = fields.pop("Status")
-        if "Failure" in fields:
-            fields["FailureDetails"] = fields.pop("Failure")
+        if hasattr(event, "failure"):
+            fields.pop("Failure", None)
+            fields["FailureDetails"] = failure_json(event.failure)
+        for field in msgspec.structs.fields(event):
+            if field.encode_name in _ALWAYS:
+                fields.setdefault(field.encode_name, getattr(event, field.name))
         if isinstance(event, h.ExecutionStarted):
             fields["OrchestrationInstance"] = _instance(record)
             parent = fields.pop("ParentId", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from perdure.host.client_hubs import ClientHubs
 from perdure.host.composition import policy
 from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
+from perdure.host.hub_name import hub_name
 from perdure.host.store_url import StoreUrl, parse_store_url
 from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused
 from perdure.outside.client import only_hub
@@ -48,14 +50,11 @@ class Target:
     def __init__(self, where: Where) -> None:
         """Find out which hub is meant. Raises `StartError`."""
         self.json = where.json
+        _check(where)
         self.config = _config(where)
         self.store: StoreUrl | None = None
         hubs: Hubs
         if where.url is not None:
-            if not where.url.lower().startswith(("http://", "https://")):
-                raise CommandFailed(
-                    f"--url: '{where.url}' is no address of a host. Expected http://host:7071?code=KEY."
-                )
             hubs, self.hub = HttpHubs(where.url), where.task_hub_name or ""
         else:
             self.store = _store(where, self.config)
@@ -64,7 +63,7 @@ class Target:
                     "The app keeps its state in the memory of its host: give the address of that host with --url."
                 )
             own = self.config.hub_name if self.config is not None and where.store is None else None
-            self.hub = where.task_hub_name or own or only_hub(self.store)
+            self.hub = where.task_hub_name or own or only_hub(self.store, "--task-hub-name")
             hubs = ClientHubs(self.store, *_options(self.config))
         self._transport = OutsideTransport(hubs, self.hub)
 
@@ -92,6 +91,21 @@ class Target:
         if answer.code is RefusalCode.NOT_FOUND:
             raise CommandFailed(missing or answer.text, NOT_FOUND)
         raise CommandFailed(answer.text)
+
+
+def _check(where: Where) -> None:
+    """Flags that contradict each other, or name nothing. Raises `CommandFailed`."""
+    if where.url is not None and where.store is not None:
+        raise CommandFailed("Give --store or --url, not both: each says where the task hub is.", USAGE)
+    if where.url is not None and not re.match(r"https?://[^/?]", where.url, re.IGNORECASE):
+        raise CommandFailed(f"--url: '{where.url}' is no address of a host. Expected http://host:7071?code=KEY.", USAGE)
+    try:
+        if where.task_hub_name is not None:
+            hub_name(where.task_hub_name, lambda _: None)
+        if where.store is not None:
+            parse_store_url(where.store, "--store", Path.cwd())
+    except StartError as error:
+        raise CommandFailed(str(error), USAGE) from None
 
 
 def _config(where: Where) -> HostConfig | None:
