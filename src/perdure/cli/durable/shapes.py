@@ -11,7 +11,6 @@ from perdure.model import history as h
 from perdure.model.history_view import failure_json, full_time
 from perdure.model.instance import InstanceRecord, RuntimeStatus, execution_id
 
-
 #: properties of the framework that are there also when they are null
 _ALWAYS = frozenset({"Name", "Input", "Result", "Reason", "Details", "Version", "Tags"})
 
