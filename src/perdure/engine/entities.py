@@ -214,8 +214,10 @@ def decide_batch(
     number: int,
     token: int,
     catalog: Catalog,
+    spans: Sequence[str | None] = (),
 ) -> Decision:
-    """What a batch of operations leaves behind: state, answers to callers, signals, started orchestrations."""
+    """What a batch of operations leaves behind: state, answers to callers, signals, started orchestrations. `spans` are
+    the trace contexts of the operations, empty where nobody traces."""
     messages: list[Message] = []
     for operation, result in zip(operations, outcome.results, strict=True):
         if not operation.caller:
@@ -230,7 +232,13 @@ def decide_batch(
     for signal in outcome.signals:
         if catalog.unknown("entity", entity_name(signal.entity)) is not None:
             continue  # as when an orchestration signals what is not there
-        request = EntityOperationRequested(signal.operation, signal.input, caller_id=state.instance_id, timestamp=time)
+        request = EntityOperationRequested(
+            signal.operation,
+            signal.input,
+            caller_id=state.instance_id,
+            timestamp=time,
+            trace=spans[signal.by] if spans else None,
+        )
         messages.append(entity_message(numbers, signal.entity, request, time, signal.due))
         numbers += 1
     creations = []
@@ -246,6 +254,7 @@ def decide_batch(
                 version=version,
                 input=start.input,
                 owner=token if catalog.runs_here("orchestration", start.name) else 0,
+                trace=spans[start.by] if spans else None,
             )
         )
         numbers += 1

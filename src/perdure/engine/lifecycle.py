@@ -243,7 +243,9 @@ def with_rewinding(decision: Decision, rewinding: Rewinding) -> Decision:
 def work_from(state: RuntimeState, tasks: OpenTasks, first: int) -> list[WorkItem]:
     """The work rows of open activities from task id `first` on (design 4.4)."""
     return [
-        WorkItem(state.n, state.generation, t.event_id, t.name, t.input, 0, t.attempt, state.instance_id)
+        WorkItem(
+            state.n, state.generation, t.event_id, t.name, t.input, 0, t.attempt, state.instance_id, trace=state.trace
+        )
         for t in tasks.activities
         if t.event_id >= first
     ]

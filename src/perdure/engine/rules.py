@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from perdure.engine.catalog import Catalog
 from perdure.engine.runtime_state import RuntimeState
+from perdure.engine.spans import raised_span
 from perdure.model.actions import (
     CallEntity,
     CancelTimer,
@@ -77,6 +78,7 @@ class Draft:
         "numbers",
         "room",
         "slots",
+        "span",
         "state",
         "threads",
         "time",
@@ -102,6 +104,7 @@ class Draft:
         self.closed_timers: list[int] = []
         self.finish: CompleteOrchestration | ContinueAsNewWith | None = None
         self.numbers = 0
+        self.span = state.span
 
     def number(self) -> int:
         """A number for a new instance."""
@@ -145,13 +148,14 @@ def _schedule_task(draft: Draft, action: ScheduleTask) -> None:
         action.attempt,
         state.instance_id,
         scheduled=draft.time,
+        trace=state.trace,
     )
     (draft.backlog if late else draft.work).append(item)
 
 
 def _create_timer(draft: Draft, action: CreateTimer) -> None:
     draft.events.append(TimerCreated(action.id, action.fire_at))
-    fired = TimerFired(action.id, action.fire_at)
+    fired = TimerFired(action.id, action.fire_at, created=0 if draft.span is None else draft.time)
     due = max(action.fire_at, 1)
     draft.messages.append(Message(draft.state.n, fired, draft.state.generation, action.id, due))
 
@@ -191,6 +195,7 @@ def _create_child(draft: Draft, action: CreateSubOrchestration) -> None:
             parent_task=task,
             parent_id=state.instance_id,
             refusal=Message(state.n, in_use, state.generation, task),
+            trace=draft.span,
         )
     )
 
@@ -212,7 +217,8 @@ def _bad_child_id(state: RuntimeState, instance_id: str) -> str | None:
 
 def _send_event(draft: Draft, action: SendEvent) -> None:
     draft.events.append(EventSent(action.id, action.instance_id, action.name, action.input))
-    raised = EventRaised(action.name, action.input, timestamp=draft.time)
+    trace = None if draft.span is None else raised_span(draft.span, action.id)
+    raised = EventRaised(action.name, action.input, timestamp=draft.time, trace=trace)
     draft.messages.append(Message(0, raised, instance_id=action.instance_id))
 
 
@@ -242,7 +248,14 @@ def _call_entity(draft: Draft, action: CallEntity) -> None:
         draft.answer(action.id, EntityOperationFailed(action.id, unknown, FailureDetails("ValueError", unknown)))
         return
     request = EntityOperationRequested(
-        action.operation, action.input, state.n, state.instance_id, state.generation, action.id, timestamp=draft.time
+        action.operation,
+        action.input,
+        state.n,
+        state.instance_id,
+        state.generation,
+        action.id,
+        timestamp=draft.time,
+        trace=draft.span,
     )
     draft.to_entity(action.entity, request)
 
@@ -252,7 +265,11 @@ def _signal_entity(draft: Draft, action: SignalEntity) -> None:
     if draft.catalog.unknown("entity", entity_name(action.entity)) is not None:
         return
     request = EntityOperationRequested(
-        action.operation, action.input, caller_id=draft.state.instance_id, timestamp=draft.time
+        action.operation,
+        action.input,
+        caller_id=draft.state.instance_id,
+        timestamp=draft.time,
+        trace=draft.span,
     )
     draft.to_entity(action.entity, request, action.due)
 

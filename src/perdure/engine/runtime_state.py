@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from perdure.model import trace_context
 from perdure.model.commit_plan import NewInstance
 from perdure.model.history import (
     ExecutionResumed,
@@ -26,7 +27,8 @@ CONTROL = (ExecutionTerminated, ExecutionSuspended, ExecutionResumed, ExecutionR
 
 
 class RuntimeState(Struct, frozen=True):
-    """What a turn needs to know of its instance. `time` is that of the last turn, in microseconds."""
+    """What a turn needs to know of its instance. `time` is that of the last turn, in microseconds; `began` that of the
+    first one of this generation (0: not yet, or not known)."""
 
     n: int
     instance_id: str
@@ -49,12 +51,21 @@ class RuntimeState(Struct, frozen=True):
     cursor: int = 0
     suspect: int = 0
     parked: str | None = None
+    trace: str | None = None
+    began: int = 0
     lock: EntityLock | None = None
 
     @property
     def begun(self) -> bool:
         """Whether the code of this generation has run."""
         return self.first_turn > 0
+
+    @property
+    def span(self) -> str | None:
+        """The trace context of this generation's span; None where nobody traces."""
+        if self.trace is None:
+            return None
+        return trace_context.span(self.trace, trace_context.ORCHESTRATION, self.instance_id, self.n, self.generation)
 
 
 def from_record(record: InstanceRecord) -> RuntimeState:
@@ -81,6 +92,8 @@ def from_record(record: InstanceRecord) -> RuntimeState:
         cursor=record.cursor,
         suspect=record.suspect,
         parked=record.parked,
+        trace=record.trace,
+        began=record.started if record.generation == 0 else 0,
         lock=decode_lock(record.custom_status) if record.lock_holder else None,
     )
 
@@ -133,6 +146,8 @@ def moved(
         cursor,
         0,
         state.parked,
+        state.trace,
+        (state.began if state.first_turn else time) if first_turn else 0,
     )
 
 
@@ -170,4 +185,5 @@ def new_state(new: NewInstance) -> RuntimeState:
         new.parent_id,
         new.input,
         new.tags,
+        trace=new.trace,
     )

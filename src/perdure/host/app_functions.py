@@ -45,7 +45,7 @@ class HttpCall:
         """Send the request; what goes wrong fails the activity."""
         request, started = begin.request, now()
         try:
-            result = dumps(durable_http.call(request.input, self._allow))
+            result = dumps(durable_http.call(request.input, self._allow, request.trace))
         except Exception as error:  # noqa: BLE001 - the failure of the call is its result
             failure = describe(error, hide=hidden_frames())
             outcome: Any = activity_failed(request, self.name, failure, started, now(), worker)
@@ -138,6 +138,13 @@ def instance_id(begin: Any) -> str:
     if isinstance(begin, BeginActivity):
         return begin.request.instance_id
     return begin.request.entity_id if isinstance(begin, BeginEntity) else ""
+
+
+def trace_of(begin: BeginAny) -> str | None:
+    """The trace context that `begin` gives to user code. Operations of an entity each have their own."""
+    if isinstance(begin, BeginActivity):
+        return begin.request.trace
+    return None if isinstance(begin, BeginEntity) else begin.trace
 
 
 def function_name(begin: BeginAny) -> str:

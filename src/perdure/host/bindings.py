@@ -16,6 +16,7 @@ from perdure.host.app_settings import expand_binding, find_setting
 from perdure.host.messages import Retry
 from perdure.host.worker_logs import THREAD_STORAGE
 from perdure.model.failure import FailureDetails
+from perdure.model.trace_context import headers
 
 _CLIENT_TYPES = frozenset({"durableclient", "orchestrationclient"})
 _NO_VALUE = object()
@@ -163,8 +164,8 @@ def client_binding(text: str, binding: dict[str, Any]) -> str:
 
 
 class _TraceContext(func._abc.TraceContext):
-    def __init__(self, parent: str | None) -> None:
-        self._parent = parent or ""
+    def __init__(self, trace: str | None) -> None:
+        self._parent, self._state = headers(trace)
 
     @property
     def trace_parent(self) -> str:
@@ -172,7 +173,7 @@ class _TraceContext(func._abc.TraceContext):
 
     @property
     def trace_state(self) -> str:
-        return ""
+        return self._state
 
     @property
     def attributes(self) -> dict[str, str]:

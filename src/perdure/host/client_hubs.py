@@ -39,6 +39,7 @@ from perdure.model.operations import (
     StartInstance,
     WaitingCounted,
 )
+from perdure.model.trace_context import Sampling
 from perdure.storage.provider import StoreError
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.client_hub import ClientHub
@@ -127,6 +128,7 @@ class ClientHubs:
                 existing_policy=self._options.existing_policy,
                 default_version=self._options.default_version,
                 host_ttl=self._options.host_ttl,
+                sampling=self._options.sampling,
             )
             hub = OpenedHub(StoreTerms(self._store, name, self._large), options)
             entry = hub, asyncio.ensure_future(hub.open())
@@ -151,12 +153,15 @@ class ClientHubs:
             await self._close(next(iter(self._open)))
 
 
-def other_hubs(config: HostConfig) -> ClientHubs | None:
+def other_hubs(config: HostConfig, sampling: Sampling | None = None) -> ClientHubs | None:
     """The other hubs of a host's store; None where the store cannot be shared."""
     if config.store.kind == "memory":
         return None
     options = HubOptions(
-        existing_policy=policy(config), default_version=config.default_version, host_ttl=config.host_ttl
+        existing_policy=policy(config),
+        default_version=config.default_version,
+        host_ttl=config.host_ttl,
+        sampling=sampling,
     )
     return ClientHubs(config.store, options, config.large_payload_bytes)
 
@@ -164,8 +169,9 @@ def other_hubs(config: HostConfig) -> ClientHubs | None:
 class OtherStores:
     """Stores that app settings of a host name, for requests with `connection=`."""
 
-    def __init__(self, config: HostConfig) -> None:
+    def __init__(self, config: HostConfig, sampling: Sampling | None = None) -> None:
         self._config = config
+        self._options = HubOptions(sampling=sampling)
         self._stores: dict[str, ClientHubs] = {}
 
     def find(self, connection: str) -> Callable[[Operation, str], Awaitable[OperationAnswer]] | None:
@@ -177,7 +183,7 @@ class OtherStores:
             return None
         if store is None or store.kind == "memory" or store == config.store:
             return None
-        hubs = self._stores.setdefault(str(text), ClientHubs(store, large_payload_bytes=config.large_payload_bytes))
+        hubs = self._stores.setdefault(str(text), ClientHubs(store, self._options, config.large_payload_bytes))
         return lambda operation, name: hubs.ask(operation, name or config.hub_name)
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ from perdure.host.store_url import StoreUrl
 from perdure.host.worker_link import SupervisorOptions
 from perdure.host.worker_settings import WorkerSettings
 from perdure.model.operations import ExistingPolicy
+from perdure.model.trace_context import Sampling
 from perdure.storage.provider import Provider
 from perdure.taskhub.interfaces import Clock
 from perdure.taskhub.options import HubOptions
@@ -122,7 +123,14 @@ def _post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(call)
 
 
-def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerprint: str, dialect: int) -> HubOptions:
+def hub_options(
+    config: HostConfig,
+    listed: FunctionList,
+    host_id: str,
+    fingerprint: str,
+    dialect: int,
+    sampling: Sampling | None = None,
+) -> HubOptions:
     """The options of the task hub for an app with these functions."""
     return HubOptions(
         hub_name=config.hub_name,
@@ -149,6 +157,7 @@ def hub_options(config: HostConfig, listed: FunctionList, host_id: str, fingerpr
         existing_policy=policy(config),
         fail_on_mismatch=config.on_mismatch == "fail",
         cancel_activities_on_terminate=config.cancel_on_terminate,
+        sampling=sampling,
     )
 
 

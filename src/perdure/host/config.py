@@ -102,6 +102,9 @@ class HostConfig(Struct, frozen=True, kw_only=True):
     http_poll_milliseconds: int
     use_forwarded_host: bool
     trace_replay_events: bool
+    distributed_tracing: bool | None
+    tracing_version: str
+    telemetry_mode: str
     store_type: str
     store_setting: str
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from perdure.model.trace_context import headers as trace_headers
+
 #: the name that history shows
 NAME = "BuiltIn::HttpActivity"
 TIMEOUT_SECONDS = 100.0
@@ -68,8 +70,9 @@ def is_allowed(uri: str, patterns: list[str]) -> bool:
     return False
 
 
-def call(text: str | None, allow: list[str]) -> dict[str, Any]:
-    """Send the request that `text` describes and give `{"statusCode", "headers", "content"}`.
+def call(text: str | None, allow: list[str], trace: str | None = None) -> dict[str, Any]:
+    """Send the request that `text` describes and give `{"statusCode", "headers", "content"}`. It names the span of
+    `trace` as the caller's, unless the request says whose it is.
 
     Raises ValueError for a request that cannot be sent, `HttpNotAllowedError`, OSError when there is no answer.
     """
@@ -78,6 +81,10 @@ def call(text: str | None, allow: list[str]) -> dict[str, Any]:
     if urlsplit(uri).scheme not in ("http", "https"):
         raise ValueError(f"call_http needs an absolute http or https URL, got {uri!r}.")
     headers = _request_headers(request.get("headers") or {})
+    given = frozenset(headers)
+    for name, value in zip(("traceparent", "tracestate"), trace_headers(trace), strict=True):
+        if value and "traceparent" not in given:
+            headers[name] = value
     content = request.get("content")
     body = None if content is None else str(content).encode()
     kind = headers.get("content-type", "")

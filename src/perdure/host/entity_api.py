@@ -80,7 +80,7 @@ class EntityApi:
         elif body:
             text = msgspec.json.encode(body.decode("utf-8", "replace")).decode("utf-8")
         entity = entity_scheduler_id(name, key)
-        answer = await self._ask(SignalEntityOperation(entity, operation, text), hub)
+        answer = await self._ask(SignalEntityOperation(entity, operation, text, trace=request.trace), hub)
         if isinstance(answer, Refused):
             # the published API answers an unknown entity name in the short shape
             return message(400, answer.text) if refusal(answer).status == 400 else refusal(answer)

@@ -9,6 +9,8 @@ from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
+from perdure.model.trace_context import read
+
 Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json; charset=utf-8")
 
@@ -58,6 +60,12 @@ class Request:
     def header(self, name: bytes) -> bytes | None:
         """The first header of this lower-case name."""
         return next((value for key, value in self.scope["headers"] if key == name), None)
+
+    @property
+    def trace(self) -> str | None:
+        """The trace context that the caller gave, see `model.trace_context`."""
+        parent = self.headers.get("traceparent")
+        return None if parent is None else read(parent, self.headers.get("tracestate"))
 
     def query(self) -> list[tuple[str, str]]:
         """Names and values; a name without `=` is left out."""

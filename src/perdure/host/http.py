@@ -190,7 +190,7 @@ class Front:
             joined(request.query()),
             route_params,
             await request.body(),
-            headers.get("traceparent"),
+            request.trace,
         )
         if isinstance(answer, InvocationFailed):
             return Response(500, b"", list(self._custom))

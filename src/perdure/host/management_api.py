@@ -186,7 +186,7 @@ class ManagementApi:
                 text,
                 parameters.text("version"),
                 idempotency_key=key,
-                trace=request.headers.get("traceparent"),
+                trace=request.trace,
             ),
             hub,
         )
@@ -261,7 +261,8 @@ class ManagementApi:
             if not isinstance(answer, Found):
                 return _unexpected(answer)
             return EMPTY[410] if answer.record.status.is_terminal else problem
-        return _done(await self._ask(RaiseEvent(instance_id, event, "null" if text is None else text), hub))
+        raised = RaiseEvent(instance_id, event, "null" if text is None else text, trace=request.trace)
+        return _done(await self._ask(raised, hub))
 
     async def _control(
         self, request: Request, parameters: Parameters, hub: str, instance_id: str, operation: str
@@ -272,7 +273,7 @@ class ManagementApi:
             if wrong is not None:
                 return bad_json(wrong)
             new_id = parameters.flag("restartWithNewInstanceId", True)
-            answer = await self._ask(RestartInstance(instance_id, new_id), hub)
+            answer = await self._ask(RestartInstance(instance_id, new_id, request.trace), hub)
             if isinstance(answer, Refused) and answer.code is RefusalCode.NOT_FOUND:
                 return unknown_to_restart(instance_id)
             return await self._started(request, parameters, hub, answer, wait, pause)

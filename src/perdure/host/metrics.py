@@ -6,7 +6,7 @@ Labels are bounded by the app: names of functions, kinds, outcomes; never an ins
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from perdure.engine.catalog import BUILT_IN_HTTP
@@ -14,6 +14,7 @@ from perdure.engine.runtime_state import RuntimeState
 from perdure.model.commit_plan import CommitBatch, NewInstance, TurnPlan, TurnVerdict, Verdict, WorkItem
 from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityOutcome
 from perdure.model.instance import InstanceKind, RuntimeStatus
+from perdure.taskhub.instance import Row
 from perdure.taskhub.telemetry import Telemetry
 
 _KINDS = {InstanceKind.ORCHESTRATION: "orchestration", InstanceKind.ENTITY: "entity"}
@@ -128,7 +129,9 @@ class Metrics(Telemetry):
         """What a client started is durable."""
         self.starts.add(self._function(new.name), "client")
 
-    def turn_applied(self, before: RuntimeState, plan: TurnPlan, verdict: TurnVerdict, seconds: float) -> None:
+    def turn_applied(
+        self, before: RuntimeState, plan: TurnPlan, verdict: TurnVerdict, rows: Sequence[Row], seconds: float
+    ) -> None:
         """A turn is durable."""
         name, kind = self._function(before.name), _KINDS[before.kind]
         self.turns.add(name, kind)
@@ -138,7 +141,7 @@ class Metrics(Telemetry):
                 self.starts.add(self._function(new.name), kind)
         if plan.next_generation:
             self.ends.add(name, "continued_as_new")
-        elif plan.status in _ENDS and not before.status.is_terminal:
+        elif plan.status in _ENDS and plan.history is not None:
             self.ends.add(name, _ENDS[plan.status])
 
     def turn_fenced(self, n: int, instance_id: str) -> None:

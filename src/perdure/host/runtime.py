@@ -26,21 +26,18 @@ from perdure.host.console import Console
 from perdure.host.environments import other_environment
 from perdure.host.errors import StartError
 from perdure.host.function_list import HTTP, FunctionList, in_error, printed_list
-from perdure.host.gauges import metrics_api
 from perdure.host.health import HealthApi
 from perdure.host.host_monitor import HostMonitor
 from perdure.host.host_status import working
-from perdure.host.host_telemetry import HostTelemetry
 from perdure.host.http import Front
 from perdure.host.hub_access import HubAccess
 from perdure.host.library_logs import library_logs
+from perdure.host.listeners import Listeners
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
 from perdure.host.loop import LoopClock, answer_of
 from perdure.host.management_api import ManagementApi
 from perdure.host.messages import AppIndexed, IndexedFunction
-from perdure.host.metrics import Metrics
 from perdure.host.metrics_api import PATH as METRICS_PATH
-from perdure.host.metrics_api import is_installed as metrics_installed
 from perdure.host.retention import retention_rules
 from perdure.host.routing import RouteTable
 from perdure.host.scale_signals import PATH as SCALE_PATH
@@ -54,8 +51,8 @@ from perdure.host.wakes import OpenWakes, open_wakes
 from perdure.model.operations import Refused
 from perdure.taskhub.client import HubClient
 from perdure.taskhub.core import TaskHub
+from perdure.taskhub.options import HubOptions
 from perdure.taskhub.retention import Retention
-from perdure.taskhub.telemetry import Telemetry, telling
 
 #: what stopping may take beyond the grace of running functions, in seconds
 _CLOSING = 3.0
@@ -102,13 +99,13 @@ class Host:
         self._store: OpenStore | None = None
         self._hub: TaskHub | None = None
         self._other_hubs: ClientHubs | None = None
-        self._other_stores = OtherStores(config)
+        self._other_stores: OtherStores | None = None
         self._retention: Retention | None = None
         self._server: HttpServer | None = None
         self._timers: Timers | None = None
         self._wakes: OpenWakes | None = None
         self._reload: AppReload | None = None
-        self._metrics = Metrics() if metrics_installed() else None
+        self._listeners = Listeners(config, self._log, self.host_id)
 
     async def run(self, sockets: list[socket.socket]) -> int:
         """The whole life of the host; the exit code. Raises `StartError` when it cannot start."""
@@ -151,6 +148,8 @@ class Host:
         retention_rules(config.retention)
         # the workers load the app while this process opens the store and the server
         self._workers = asyncio.ensure_future(self._supervisor.start())
+        await self._listeners.open()
+        self._other_stores = OtherStores(config, self._listeners.sampling)
         await asyncio.sleep(0)
         self._store = open_store(
             config,
@@ -184,7 +183,7 @@ class Host:
                 config.max_concurrent_orchestrators,
             ),
         )
-        self._front.answer_at(METRICS_PATH, metrics_api(self._metrics, self._hub, self._supervisor))
+        self._front.answer_at(METRICS_PATH, self._listeners.metrics_api(self._hub, self._supervisor))
         self._front.attach(AdminApi(self), self._management)
         await self._server.start(sockets)
         self._take(loaded)
@@ -214,10 +213,10 @@ class Host:
             self._supervisor,
             self._clock,
             self._wakes.wakes,
-            hub_options(self._config, loaded.functions, self.host_id, loaded.fingerprint, loaded.dialect),
-            telling(self._listeners(loaded)),
+            self._hub_options(loaded),
+            self._listeners.telling(loaded.functions),
         )
-        self._other_hubs = other_hubs(self._config)
+        self._other_hubs = other_hubs(self._config, self._listeners.sampling)
         client = HubClient(self._hub)
         self._access.open(client, self._other_hubs)
         await _called(self._hub.start)
@@ -226,13 +225,9 @@ class Host:
         # others on this machine look more often while they are not alone
         self._wakes.wakes.wake(0)
 
-    def _listeners(self, loaded: LoadedApp) -> list[Telemetry]:
-        """Who hears what the hub tells."""
-        listeners: list[Telemetry] = [HostTelemetry(self._log, self.host_id)]
-        if self._metrics is not None:
-            self._metrics.app_changed(loaded.functions.spelled_names())
-            listeners.append(self._metrics)
-        return listeners
+    def _hub_options(self, loaded: LoadedApp) -> HubOptions:
+        sampling = self._listeners.sampling
+        return hub_options(loaded.config, loaded.functions, self.host_id, loaded.fingerprint, loaded.dialect, sampling)
 
     def _take(self, loaded: LoadedApp) -> None:
         """Serve these functions from now on."""
@@ -263,11 +258,8 @@ class Host:
         self._front.configure(loaded.config)
         if self._timers is not None:
             self._loop.create_task(self._timers.stop())
-        if self._metrics is not None:
-            self._metrics.app_changed(loaded.functions.spelled_names())
-        self._hub.app_changed(
-            hub_options(loaded.config, loaded.functions, self.host_id, loaded.fingerprint, loaded.dialect)
-        )
+        self._listeners.app_changed(loaded.functions)
+        self._hub.app_changed(self._hub_options(loaded))
         self._take(loaded)
         self._log.write("Worker", INFORMATION, "Worker process started and initialized.")
 
@@ -415,7 +407,9 @@ class Host:
         await self._supervisor.stop(max(0.0, deadline - self._loop.time()))
         await _within(asyncio.ensure_future(_called(self._hub.stop)), _CLOSING)
         await self._server.stop(1.0)
-        await _within(asyncio.ensure_future(self._other_stores.close()), _CLOSING)
+        await self._listeners.close(_CLOSING)
+        if self._other_stores is not None:
+            await _within(asyncio.ensure_future(self._other_stores.close()), _CLOSING)
         if self._other_hubs is not None:
             await _within(asyncio.ensure_future(self._other_hubs.close()), _CLOSING)
         if self._wakes is not None:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from perdure.host.messages import ClientCall, ClientReply
 from perdure.host.worker_channel import WorkerChannel
+from perdure.host.worker_logs import Invocation, current_invocation
 from perdure.model.operations import Operation, OperationAnswer
+from perdure.sdk.client_trace import with_trace
 
 
 class _Asked:
@@ -50,7 +52,7 @@ class ChannelTransport:
         loop = asyncio.get_running_loop()
         number = next(self._numbers)
         asked = self._waiting[number] = _Asked(loop)
-        self._channel.post(ClientCall(number, operation, task_hub))
+        self._channel.post(ClientCall(number, _traced(operation), task_hub))
         if loop not in self._flushing:
             self._flushing.add(loop)
             loop.call_soon(self._flush, loop)
@@ -66,7 +68,7 @@ class ChannelTransport:
         """Ask the host and wait on this thread."""
         number, asked = next(self._numbers), _AskedByThread()
         self._waiting[number] = asked
-        self._channel.send(ClientCall(number, operation, task_hub))
+        self._channel.send(ClientCall(number, _traced(operation), task_hub))
         asked.answered.wait()
         assert asked.answer is not None
         return asked.answer
@@ -94,3 +96,13 @@ def _set_results(answered: list[tuple[asyncio.Future[OperationAnswer], Operation
     for future, answer in answered:
         if not future.done():
             future.set_result(answer)
+
+
+def _traced(operation: Operation) -> Operation:
+    """With the trace context of whoever asks, on the thread that asks."""
+    return with_trace(operation, current_invocation(_not_known).trace)
+
+
+def _not_known(identifier: str) -> Invocation | None:
+    """Who runs is asked for on its own thread, where it is known."""
+    return None

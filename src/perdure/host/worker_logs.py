@@ -26,14 +26,15 @@ _LINE_OVERHEAD = 100
 
 
 class Invocation:
-    """One run of one user function."""
+    """One run of one user function, with the trace context that it was given."""
 
-    __slots__ = ("function", "id", "instance_id")
+    __slots__ = ("function", "id", "instance_id", "trace")
 
-    def __init__(self, id: str, function: str, instance_id: str = "") -> None:
+    def __init__(self, id: str, function: str, instance_id: str = "", trace: str | None = None) -> None:
         self.id = id
         self.function = function
         self.instance_id = instance_id
+        self.trace = trace
 
 
 _NOBODY = Invocation("", "")

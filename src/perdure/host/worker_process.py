@@ -29,6 +29,7 @@ from perdure.host.app_functions import (
     activity_key,
     cancelled,
     instance_id,
+    trace_of,
     unknown,
 )
 from perdure.host.asgi import Lifespan
@@ -59,6 +60,7 @@ from perdure.host.messages import (
     StopWorker,
     TriggerInvocation,
 )
+from perdure.host.user_traces import Attach, attaching
 from perdure.host.worker_channel import WorkerChannel
 from perdure.host.worker_client import ChannelTransport
 from perdure.host.worker_logs import CURRENT, Invocation, LogCapture
@@ -99,6 +101,7 @@ class Worker:
         #: activities that wait for a thread, by invocation; whichever thread takes one out has it
         self._queued: dict[str, BeginActivity] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._attach: Attach | None = None
         self._last_beat = 0.0
         self._reported: BeginTurn | None = None
 
@@ -120,6 +123,7 @@ class Worker:
         self._begun.remove()
         client.set_transport(self.transport)
         prepare_paths(start.script_root)
+        self._attach = attaching()
         app = load_app(start.script_root, start.functions)
         dialect, reason = self._dialect(app, start.script_root, settings)
         options = SdkOptions(dialect=dialect, **_sdk_fields(settings.sdk))
@@ -330,10 +334,13 @@ class Worker:
             self.channel.send(cancelled(begin, runnable.name))
             return
         id = begin.invocation
-        invocation = self.running[id] = Invocation(id, runnable.name, instance_id(begin))
+        invocation = self.running[id] = Invocation(id, runnable.name, instance_id(begin), trace := trace_of(begin))
         CURRENT.set(invocation)
         self._begun.mark(slot, invocation_number(id))
+        detach = self._attach(trace) if self._attach is not None and trace is not None else None
         end = runnable.run(begin, self.id, self._resolve)
+        if detach is not None:
+            detach()
         self.logs.end_lines()
         del self.running[id]
         if key is not None:
@@ -367,8 +374,10 @@ class Worker:
 
     async def _run_coroutine(self, runnable: Any, begin: Any) -> None:
         id = begin.invocation
-        invocation = self.running[id] = Invocation(id, runnable.name, instance_id(begin))
+        invocation = self.running[id] = Invocation(id, runnable.name, instance_id(begin), trace := trace_of(begin))
         CURRENT.set(invocation)
+        if self._attach is not None and trace is not None:
+            self._attach(trace)  # for this task alone: it runs in a context of its own
         try:
             end = await runnable.run_async(begin, self.id)
         finally:

@@ -43,7 +43,8 @@ class NewInstance(Struct, frozen=True):
     `storage.policies`); FAIL_IF_EXISTS and RETURN_EXISTING refuse whatever holds the id.
 
     `owner` is the creating host's token, or 0 to leave it to whoever has room. When refused, `refusal` is sent
-    instead (a child that could not be created fails the parent's task).
+    instead (a child that could not be created fails the parent's task). `trace` is the trace context that the instance
+    keeps for life (`model.trace_context`), None where nobody traces.
     """
 
     n: int
@@ -63,11 +64,12 @@ class NewInstance(Struct, frozen=True):
     tags: dict[str, str] | None = None
     status: RuntimeStatus = RuntimeStatus.PENDING
     refusal: Message | None = None
+    trace: str | None = None
 
 
 class WorkItem(Struct, frozen=True):
     """An activity to run. `owner` is the host that starts it as soon as the commit is durable, 0: whoever has room.
-    `scheduled` is the time of the turn that asked for it."""
+    `scheduled` is the time of the turn that asked for it, `trace` that of its instance, which alone keeps it."""
 
     n: int
     generation: int
@@ -80,6 +82,7 @@ class WorkItem(Struct, frozen=True):
     suspect: int = 0
     not_before: int = 0
     scheduled: int = 0
+    trace: str | None = None
 
 
 class TurnPlan(Struct, frozen=True):

@@ -34,7 +34,6 @@ class TurnRequest(_Wire, frozen=True, tag=0):
     time: int
     events: list[HistoryEvent]
     history: list[bytes] | None = None
-    trace: str | None = None
     suspect: int = 0
 
 
@@ -90,7 +89,8 @@ TurnOutcome = Union[TurnDecided, SessionMissing, TurnMismatch, TurnLost]
 
 
 class ActivityRequest(_Wire, frozen=True, tag=5):
-    """Run one activity for task `task` of generation `generation` of instance `n`."""
+    """Run one activity for task `task` of generation `generation` of instance `n`. `trace` is the context of its
+    span."""
 
     n: int
     generation: int
@@ -153,34 +153,38 @@ class EntityRequest(_Wire, frozen=True, tag=9):
     time: int
     state: str | None
     operations: list[EntityOperationRequested]
-    trace: str | None = None
     suspect: int = 0
 
 
 class OperationResult(Struct, frozen=True, array_like=True):
-    """`result` is JSON text; on failure `failure` is set and `reason` is the text that callers see."""
+    """`result` is JSON text; on failure `failure` is set and `reason` is the text that callers see. Times in
+    microseconds by the worker's clock."""
 
     result: str | None = None
     reason: str = ""
     failure: FailureDetails | None = None
+    started: int = 0
+    finished: int = 0
 
 
 class EntitySignal(Struct, frozen=True, array_like=True):
-    """A signal that an entity sent during a batch; `due` 0 is now."""
+    """A signal that an entity sent during a batch, in its operation number `by`; `due` 0 is now."""
 
     entity: str
     operation: str
     input: str | None = None
     due: int = 0
+    by: int = 0
 
 
 class EntityStart(Struct, frozen=True, array_like=True):
-    """An orchestration that an entity started during a batch."""
+    """An orchestration that an entity started during a batch, in its operation number `by`."""
 
     name: str
     instance_id: str
     input: str | None = None
     version: str | None = None
+    by: int = 0
 
 
 class EntityDecided(_Wire, frozen=True, tag=10):

@@ -99,18 +99,23 @@ class TimerCreated(_Event, frozen=True, tag="TimerCreated"):
 
 
 class TimerFired(_Event, frozen=True, tag="TimerFired"):
+    """`created` is told of traced instances only: when the timer was asked for."""
+
     timer_id: int
     fire_at: int
     timestamp: int = 0
+    created: int = 0
 
 
 class EventRaised(_Event, frozen=True, tag="EventRaised"):
-    """An external event. `client` is true when the Python client raised it: its text is then encoded once more."""
+    """An external event. `client` is true when the Python client raised it: its text is then encoded once more.
+    `trace` is the context of the span of its raising."""
 
     name: str
     input: str | None = None
     client: bool = False
     timestamp: int = 0
+    trace: str | None = None
 
 
 class EventSent(_Event, frozen=True, tag="EventSent"):
@@ -166,7 +171,8 @@ class ContinueAsNew(_Event, frozen=True, tag="ContinueAsNew"):
 
 
 class EntityOperationRequested(_Event, frozen=True, tag="EntityOperationRequested"):
-    """To an entity: run an operation. A call names who waits (`caller`, its generation and task); a signal does not."""
+    """To an entity: run an operation. A call names who waits (`caller`, its generation and task); a signal does not.
+    `trace` is the context of the span that asked."""
 
     operation: str
     input: str | None = None
@@ -176,6 +182,7 @@ class EntityOperationRequested(_Event, frozen=True, tag="EntityOperationRequeste
     caller_task: int = -1
     client: bool = False
     timestamp: int = 0
+    trace: str | None = None
 
 
 class EntityLockRequested(_Event, frozen=True, tag="EntityLockRequested"):

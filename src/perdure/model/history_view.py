@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from perdure.model import history as h
+from perdure.model import trace_context
 from perdure.model.failure import FailureDetails
 from perdure.model.instance import InstanceRecord, RuntimeStatus
 
@@ -178,11 +179,19 @@ class _Shaping:
     def execution_started(self, event: h.ExecutionStarted) -> dict[str, Any]:
         fields: dict[str, Any] = {"FunctionName": event.name, **self.input(event.input)}
         fields.update(Correlation=None, ScheduledStartTime=None, Generation=self.record.generation)
+        record = self.record
+        if record.trace is not None:
+            fields.update(_parent(trace_context.orchestration_parent(record.trace, record.parent_n, *_which(record))))
         return fields
 
     def task_scheduled(self, event: h.TaskScheduled) -> dict[str, Any]:
         given = event.input if self.show_task_inputs else None
-        return self.opened(event, event.name, {"Name": event.name, **self.input(given)})
+        parent: dict[str, Any] = {}
+        record = self.record
+        if record.trace is not None:
+            kind = trace_context.ORCHESTRATION
+            parent = _parent(trace_context.span(record.trace, kind, *_which(record), record.generation))
+        return self.opened(event, event.name, {"Name": event.name, **self.input(given), **parent})
 
     def child_created(self, event: h.SubOrchestrationInstanceCreated) -> dict[str, Any]:
         given = event.input if self.show_task_inputs else None
@@ -204,7 +213,8 @@ class _Shaping:
         return {"FireAt": full_time(event.fire_at)}
 
     def event_raised(self, event: h.EventRaised) -> dict[str, Any]:
-        return {"Name": event.name, **self.input(_as_raised(event))}
+        parent = {} if event.trace is None else _parent(event.trace)
+        return {"Name": event.name, **self.input(_as_raised(event)), **parent}
 
     def event_sent(self, event: h.EventSent) -> dict[str, Any]:
         return {"InstanceId": event.instance_id, "Name": event.name, **self.input(event.input)}
@@ -256,6 +266,16 @@ class _Shaping:
 
     def lock_granted(self, event: h.EntityLockGranted) -> dict[str, Any]:
         return {}
+
+
+def _which(record: InstanceRecord) -> tuple[str, int]:
+    return record.instance_id, record.n
+
+
+def _parent(context: str) -> dict[str, Any]:
+    """The trace context that an event of the published host carries."""
+    parent, state = trace_context.headers(context)
+    return {"ParentTraceContext": {"TraceParent": parent, "TraceState": state or None}}
 
 
 def _as_raised(event: h.EventRaised) -> str | None:

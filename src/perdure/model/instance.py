@@ -124,7 +124,7 @@ class InstanceRecord(Struct, frozen=True):
     """An instance as its row says it. Times in microseconds since 1970 (0: not yet); payloads are JSON text.
 
     `first_turn` is the turn in which the code of this generation first ran (0: not yet). `cursor` is 1 + the first
-    task id whose work row is still to be written (0: none is).
+    task id whose work row is still to be written (0: none is). `trace` as in `NewInstance`.
     """
 
     n: int
@@ -155,6 +155,7 @@ class InstanceRecord(Struct, frozen=True):
     output: str | None = None
     custom_status: str | None = None
     state: str | None = None
+    trace: str | None = None
 
 
 class InstanceFilter(Struct, frozen=True, omit_defaults=True):

@@ -28,7 +28,8 @@ class ExistingPolicy(str, Enum):
 
 
 class StartInstance(_Operation, frozen=True, tag=0):
-    """Start an orchestration. `instance_id` None: one is generated. `start_at` in microseconds, 0 is now."""
+    """Start an orchestration. `instance_id` None: one is generated. `start_at` in microseconds, 0 is now. `trace`: the
+    context of the caller's span (`model.trace_context`), here and below."""
 
     name: str
     instance_id: str | None = None
@@ -61,6 +62,7 @@ class RaiseEvent(_Operation, frozen=True, tag=3):
     name: str
     input: str | None = None
     client: bool = False
+    trace: str | None = None
 
 
 class TerminateInstance(_Operation, frozen=True, tag=4):
@@ -87,6 +89,7 @@ class RewindInstance(_Operation, frozen=True, tag=7):
 class RestartInstance(_Operation, frozen=True, tag=8):
     instance_id: str
     new_id: bool = True
+    trace: str | None = None
 
 
 class PurgeInstance(_Operation, frozen=True, tag=9):
@@ -115,6 +118,7 @@ class SignalEntityOperation(_Operation, frozen=True, tag=11):
     input: str | None = None
     due: int = 0
     client: bool = False
+    trace: str | None = None
 
 
 class ReadEntity(_Operation, frozen=True, tag=12):

@@ -11,8 +11,10 @@ from perdure.host.errors import StartError
 from perdure.host.hub_name import default_hub_name
 from perdure.host.links import binding_settings, client_binding, webhook_base
 from perdure.host.store_url import StoreUrl, parse_store_url
+from perdure.host.tracing_settings import client_sampling
 from perdure.outside.transport import HttpHubs, Hubs, OutsideTransport
 from perdure.sdk.client import DurableOrchestrationClient, SyncDurableFunctionsClient
+from perdure.taskhub.options import HubOptions
 
 
 class OutsideClient(DurableOrchestrationClient):
@@ -93,7 +95,8 @@ def _reached(url: str, task_hub: str | None) -> tuple[Hubs, str, str]:
         raise StartError("perdure.client: memory: is the state of one host alone. Give the URL of that host.")
     hub = task_hub or only_hub(store)
     base = webhook_base(os.environ.get("WEBSITE_HOSTNAME") or "localhost:7071")
-    return ClientHubs(store), client_binding(binding_settings(base, hub, "", use_forwarded_host=False)), hub
+    options = HubOptions(sampling=client_sampling(os.environ.get))
+    return ClientHubs(store, options), client_binding(binding_settings(base, hub, "", use_forwarded_host=False)), hub
 
 
 def only_hub(store: StoreUrl, flag: str = "task_hub") -> str:

@@ -16,6 +16,7 @@ from perdure.host.client_hubs import ClientHubs
 from perdure.host.errors import StartError
 from perdure.host.links import WEBHOOK_PATH
 from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused
+from perdure.sdk.client_trace import with_trace
 
 T = TypeVar("T")
 #: below the webhook path: operations and answers as values
@@ -100,11 +101,12 @@ class OutsideTransport:
 
     async def call(self, operation: Operation, task_hub: str = "") -> OperationAnswer:
         """Ask, from a coroutine on any event loop."""
-        return await asyncio.wrap_future(self._submit(self._hubs.ask(operation, task_hub or self._task_hub)))
+        asking = self._hubs.ask(with_trace(operation), task_hub or self._task_hub)
+        return await asyncio.wrap_future(self._submit(asking))
 
     def call_sync(self, operation: Operation, task_hub: str = "") -> OperationAnswer:
         """Ask and wait on this thread."""
-        return self._submit(self._hubs.ask(operation, task_hub or self._task_hub)).result()
+        return self._submit(self._hubs.ask(with_trace(operation), task_hub or self._task_hub)).result()
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         if self._closed:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perdure.model.operations import Listed, Operation, OperationAnswer
 from perdure.sdk.client_requests import Request, as_response
+from perdure.sdk.client_trace import span_headers
 from perdure.sdk.client_transport import ClientTransport, client_options, transport
 from perdure.sdk.http_calls import delete_async_request, get_async_request, post_async_request, request_sync
 from perdure.sdk.management_urls import DurableOrchestrationBindings, links
@@ -138,7 +138,7 @@ class ClientCore:
         if request.verb == "DELETE":
             return await self._delete_async_request(request.url)
         if request.traced:
-            parent, state = _trace_context()
+            parent, state = span_headers()
             return await self._post_async_request(
                 request.url, request.data, parent, state, self._function_invocation_id
             )
@@ -170,14 +170,3 @@ class BlockingCore(ClientCore):
         if carrier is None:
             raise NoTaskHub(f"{type(operation).__name__} needs a client inside a function that perdure runs")
         return carrier.call_sync(operation)
-
-
-def _trace_context() -> tuple[str | None, str | None]:
-    """The W3C trace headers of the span under way; none when the app does not use OpenTelemetry."""
-    if "opentelemetry.trace" not in sys.modules:
-        return None, None
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
-    return carrier.get("traceparent"), carrier.get("tracestate")

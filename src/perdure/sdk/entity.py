@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from typing import Any
 
 from perdure.model.execution import EntityDecided, EntityRequest, OperationResult
@@ -92,8 +93,16 @@ class _Batch:
             self.context = DurableEntityContext._of(name, key, request.state, self.outbox, copies=options.dialect == 2)
         self.state = request.state
         self.results: list[OperationResult] = []
+        self.started = 0
+        self.traced = any(operation.trace is not None for operation in request.operations)
+
+    def now(self) -> int:
+        """Microseconds since 1970, asked for only where a trace tells of them."""
+        return time.time_ns() // 1000 if self.traced else 0
 
     def begin(self, operation: EntityOperationRequested) -> tuple[int, int]:
+        self.outbox.operation = len(self.results)
+        self.started = self.now()
         if isinstance(self.context, EntityContext):
             self.context._begin(operation.operation, operation.caller_id)
         else:
@@ -120,7 +129,7 @@ class _Batch:
         text = None if value is None else dumps(value, "result")
         if self.checks_each:
             self.state = context._state_text()
-        self.results.append(OperationResult(text))
+        self.results.append(OperationResult(text, started=self.started, finished=self.now()))
 
     def failed(self, error: BaseException, mark: tuple[int, int]) -> None:
         if self.rolls_back:
@@ -128,7 +137,8 @@ class _Batch:
             self.context._restore(self.state)
         elif self.checks_each:
             self._keep_what_can_be_written()
-        self.results.append(OperationResult(None, str(error), describe(error, hide=_OWN_FILES)))
+        failure = describe(error, hide=_OWN_FILES)
+        self.results.append(OperationResult(None, str(error), failure, self.started, self.now()))
 
     def _keep_what_can_be_written(self) -> None:
         try:

@@ -26,19 +26,21 @@ def from_json_util(json_str: str, expected_type: Any = None) -> Any:
 
 
 class Outbox:
-    """What an entity sends during a batch. `dialect` decides how inputs of started orchestrations are stored."""
+    """What an entity sends during a batch, by the `operation` under way. `dialect` decides how inputs of started
+    orchestrations are stored."""
 
-    __slots__ = ("dialect", "signals", "starts")
+    __slots__ = ("dialect", "operation", "signals", "starts")
 
     def __init__(self, dialect: int = 1) -> None:
         self.dialect = dialect
+        self.operation = 0
         self.signals: list[EntitySignal] = []
         self.starts: list[EntityStart] = []
 
     def signal(self, entity: AnyEntity, operation: str, value: Any, at: datetime | None) -> None:
         """Send an operation to another entity, now or at a time."""
         text = None if value is None else dumps(value, "input")
-        self.signals.append(EntitySignal(scheduler_id(entity), operation, text, _microseconds(at)))
+        self.signals.append(EntitySignal(scheduler_id(entity), operation, text, _microseconds(at), self.operation))
 
     def start(self, orchestrator: Any, value: Any, instance_id: str | None, version: str | None) -> str:
         """Start an orchestration and give its id."""
@@ -48,7 +50,7 @@ class Outbox:
         if wrong is not None:
             raise ValueError(wrong)
         text = None if value is None else stored_input(dumps(value, "input"), self.dialect)
-        self.starts.append(EntityStart(name, identifier, text, version))
+        self.starts.append(EntityStart(name, identifier, text, version, self.operation))
         return identifier
 
     def mark(self) -> tuple[int, int]:

@@ -356,6 +356,7 @@ class Application:
                 not_before=new.not_before,
                 tags=dict(new.tags) if new.tags else None,
                 input=new.input,
+                trace=new.trace,
             )
         )
         return CreationVerdict(Verdict.APPLIED, new.n)

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from perdure.engine.runtime_state import runs_code
+from perdure.engine.spans import activity_span
 from perdure.model.commit_plan import ActivityResult, Attempt, Message, MessageVerdict, WorkItem, WorkReturn
-from perdure.model.execution import ActivityCompleted, ActivityLost, ActivityOutcome, ActivityRequest
+from perdure.model.execution import (
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityLost,
+    ActivityOutcome,
+    ActivityRequest,
+)
 from perdure.model.failure import FailureDetails
 from perdure.model.history import HistoryEvent, TaskCompleted, TaskFailed
 from perdure.storage.provider import StoreError
@@ -226,7 +233,8 @@ class Activities:
                 item.name,
                 item.input,
                 item.attempt,
-                suspect=item.suspect,
+                activity_span(item),
+                item.suspect,
             ),
             done,
         )
@@ -257,13 +265,17 @@ class Activities:
                     failure,
                 )
             )
-            self._bring_home(item, event)
+            self._bring_home(item, event, outcome)
         self._start_claimed()
         self._maybe_drained()
 
-    def _bring_home(self, item: WorkItem, event: HistoryEvent) -> None:
+    def _bring_home(
+        self, item: WorkItem, event: HistoryEvent, outcome: ActivityCompleted | ActivityFailed | None = None
+    ) -> None:
         """To the instance through memory when a turn can take it, else by a row."""
         row = Row(0, event, item.generation, item.task)
+        if item.trace is not None and outcome is not None:
+            row.ran = item, outcome
         instance = self._registry.get(item.n)
         generation = None if instance is None else instance.state.generation
         if self._draining or instance is None or generation != item.generation or not runs_code(instance.state):
@@ -304,6 +316,8 @@ class Activities:
             row.writing = False
             instance = self._registry.get(n)
             waits = instance is not None and row in instance.inbox
+            if verdict.seq:
+                self.settled(row)
             if not verdict.seq:
                 self._telemetry.result_dropped(n, row.task)
                 if instance is not None and waits:
@@ -318,6 +332,12 @@ class Activities:
                 self._registry.message_committed(message, verdict)
 
         self._committer.result(ActivityResult(message, self._token), written)
+
+    def settled(self, row: Row) -> None:
+        """The result in `row` is durable."""
+        if isinstance(row.ran, tuple):
+            (item, outcome), row.ran = row.ran, None
+            self._telemetry.activity_settled(item, outcome)
 
     def _lost(self, item: WorkItem, outcome: ActivityLost) -> None:
         """A worker died under an activity (or never began it): count it durably and give the claim back."""

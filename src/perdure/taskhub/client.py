@@ -10,6 +10,7 @@ import msgspec
 from perdure.engine.catalog import Catalog
 from perdure.engine.lifecycle import open_tasks, unlocks
 from perdure.engine.rules import entity_message, entity_name
+from perdure.engine.spans import raised_span
 from perdure.model.codec import decode_history
 from perdure.model.commit_plan import CreationVerdict, Message, MessageVerdict, NewInstance, Purge, Verdict
 from perdure.model.failure import FailureDetails
@@ -297,6 +298,7 @@ class HubClient:
             policy=operation.policy or hub.options.existing_policy,
             not_before=operation.start_at,
             tags=operation.tags,
+            trace=self._entering(operation.trace),
         )
 
         def created(verdict: CreationVerdict | StoreError) -> None:
@@ -318,6 +320,11 @@ class HubClient:
 
         hub.committer.create(new, created)
 
+    def _entering(self, trace: str | None) -> str | None:
+        """The trace context of work that comes in with `trace`, None where nobody traces."""
+        sampling = self._hub.options.sampling
+        return None if sampling is None else sampling.entering(trace, _new_id(self._hub))
+
     def _takes(self, operation: StartInstance) -> bool:
         """Whether this host runs a new instance itself."""
         hub = self._hub
@@ -330,7 +337,8 @@ class HubClient:
                 done(_not_found(operation.instance_id))
                 return
             new_id = None if operation.new_id else record.instance_id
-            self._start(StartInstance(record.name, new_id, record.input, record.version, record.tags), done)
+            again = StartInstance(record.name, new_id, record.input, record.version, record.tags, trace=operation.trace)
+            self._start(again, done)
 
         self._find(operation.instance_id, found, done)
 
@@ -353,8 +361,16 @@ class HubClient:
         self._hub.committer.send(message, sent)
 
     def _raise(self, operation: RaiseEvent, done: Answer) -> None:
-        raised = EventRaised(operation.name, operation.input, operation.client, self._hub.committer.time())
-        self._send(Message(0, raised, instance_id=operation.instance_id), done)
+        hub, parent = self._hub, self._entering(operation.trace)
+        trace = None if parent is None else raised_span(parent, hub.shift.new_number())
+        raised = EventRaised(operation.name, operation.input, operation.client, hub.committer.time(), trace)
+
+        def sent(answer: OperationAnswer) -> None:
+            if parent is not None and isinstance(answer, Done):
+                hub.telemetry.event_raised(operation.instance_id, raised, parent)
+            done(answer)
+
+        self._send(Message(0, raised, instance_id=operation.instance_id), sent)
 
     def _terminate(self, operation: TerminateInstance, done: Answer) -> None:
         reason = as_json(operation.reason)
@@ -416,7 +432,11 @@ class HubClient:
             return
         time = hub.committer.time()
         request = EntityOperationRequested(
-            operation.operation, operation.input, client=operation.client, timestamp=time
+            operation.operation,
+            operation.input,
+            client=operation.client,
+            timestamp=time,
+            trace=self._entering(operation.trace),
         )
         message = entity_message(hub.shift.new_number(), operation.entity, request, time, operation.due)
         self._send(message, done)

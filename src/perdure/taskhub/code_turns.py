@@ -71,6 +71,10 @@ class CodeTurns:
         if history is None and not self._shift.executor.has_session(state.n, state.generation, state.turn):
             self._shift.read_history(instance, lambda rows: self.run(instance, time, events, rows))
             return
+        if history is None and state.trace is not None and not state.began:
+            # the span of a later generation that was loaded anew: only its history says when it began
+            self._shift.read_history(instance, lambda rows: self.run(instance, time, events, None))
+            return
         request = TurnRequest(
             state.n,
             state.generation,

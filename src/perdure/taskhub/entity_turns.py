@@ -5,6 +5,7 @@ from __future__ import annotations
 from perdure.engine import entities
 from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import CONTROL
+from perdure.engine.spans import operation_span
 from perdure.model.execution import EntityDecided, EntityOutcome, EntityRequest
 from perdure.model.history import EntityLockRequested, EntityOperationRequested
 from perdure.taskhub.instance import Instance, Phase, Row
@@ -67,12 +68,18 @@ class EntityTurns:
         state = instance.state
         time = self._shift.turn_time(instance, rows)
         operations = [row.event for row in rows if isinstance(row.event, EntityOperationRequested)]
+        traced = any(operation.trace is not None for operation in operations)
+        asked = zip(rows, operations, strict=True) if traced else ()
+        spans = [operation_span(state, row.seq, operation) for row, operation in asked]
 
         def decided(outcome: EntityOutcome) -> None:
             if not isinstance(outcome, EntityDecided):
                 self._settle.lost(instance, outcome)
                 return
             shift = self._shift
+            if traced:
+                for row, result in zip(rows, outcome.results, strict=True):
+                    row.ran = result
             decision = entities.decide_batch(
                 state,
                 time,
@@ -82,6 +89,7 @@ class EntityTurns:
                 shift.next_number(),
                 shift.token,
                 shift.catalog,
+                spans,
             )
             shift.use_numbers(decision.numbers)
             self._settle.commit(instance, decision)

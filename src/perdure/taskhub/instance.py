@@ -9,6 +9,7 @@ from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.lifecycle import Rewinding
 from perdure.engine.runtime_state import CONTROL, RuntimeState
 from perdure.model.commit_plan import WorkItem
+from perdure.model.execution import ActivityCompleted, ActivityFailed, OperationResult
 from perdure.model.history import HistoryEvent
 from perdure.model.instance import InstanceKind
 
@@ -26,14 +27,19 @@ class Phase(IntEnum):
     COMMITTING = 4
 
 
-class Row:
-    """A waiting message. `seq` 0: a result that is only in memory yet; `writing`: its row is on the way."""
+ActivityRun = tuple[WorkItem, ActivityCompleted | ActivityFailed]
 
-    __slots__ = ("due", "event", "generation", "seq", "task", "writing")
+
+class Row:
+    """A waiting message. `seq` 0: a result that is only in memory yet; `writing`: its row is on the way. `ran` is what
+    traces tell of the run behind it once that is durable: of the activity, or of the entity's operation."""
+
+    __slots__ = ("due", "event", "generation", "ran", "seq", "task", "writing")
 
     def __init__(self, seq: int, event: HistoryEvent, generation: int = -1, task: int = -1, due: int = 0) -> None:
         self.seq, self.event, self.generation, self.task, self.due = seq, event, generation, task, due
         self.writing = False
+        self.ran: ActivityRun | OperationResult | None = None
 
 
 class Instance:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from perdure.engine.catalog import BUILT_IN_HTTP
 from perdure.engine.versions import VersionRule
 from perdure.model.operations import ExistingPolicy
+from perdure.model.trace_context import Sampling
 
 
 class HubOptions(Struct, frozen=True):
@@ -38,6 +39,8 @@ class HubOptions(Struct, frozen=True):
     existing_policy: ExistingPolicy = ExistingPolicy.FAIL_IF_RUNNING
     fail_on_mismatch: bool = False
     cancel_activities_on_terminate: bool = True
+    #: which work is traced; None: none
+    sampling: Sampling | None = None
     #: messages that one turn takes
     turn_messages: int = 1000
     #: items and payload characters of one commit

@@ -49,13 +49,16 @@ class Settlement:
     def _applied(self, instance: Instance, decision: Decision, verdict: TurnVerdict) -> None:
         plan, state = decision.plan, decision.state
         before, instance.state = instance.state, state
-        instance.taken = []
+        rows, instance.taken = instance.taken, []
         if state.generation == before.generation:
             self._shift.executor.turn_applied(state.n, state.generation, state.turn)
         else:
             self._shift.executor.drop_session(state.n)
         seconds = self._shift.clock.monotonic() - instance.used
-        self._shift.telemetry.turn_applied(before, plan, verdict, seconds)
+        self._shift.telemetry.turn_applied(before, plan, verdict, rows, seconds)
+        for row in rows:
+            if row.ran is not None:
+                self._shift.activities.settled(row)
         if before.parked is not None and state.status.is_terminal:
             self._parked.remove(state.n)
         if plan.close_all_timers or plan.close_inbox:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from perdure.engine.catalog import Catalog
 from perdure.engine.rules import Room
+from perdure.model.codec import decode_history
+from perdure.model.history import OrchestratorStarted
 from perdure.model.instance import instance_number
 from perdure.storage.provider import StoreError
 from perdure.taskhub.activities import Activities
@@ -127,6 +131,8 @@ class Shift:
                     self.telemetry.store_failed(str(answer))
                     self.clock.later(_RETRY_SECONDS, retry)
                 else:
+                    if state.trace is not None and state.begun and not state.began:
+                        instance.state = replace(state, began=began_at(answer) or max(state.time, 1))
                     then(answer)
             self.on_room()
 
@@ -138,6 +144,12 @@ class Shift:
         instance.give_back()
         instance.phase = Phase.IDLE
         self.on_ready(instance)
+
+
+def began_at(history: list[bytes]) -> int:
+    """When a generation began, by its history (0: no row tells)."""
+    first = decode_history(history[0])[0] if history else None
+    return first.timestamp if isinstance(first, OrchestratorStarted) else 0
 
 
 def spent(rows: list[Row], generation: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

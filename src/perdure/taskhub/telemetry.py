@@ -7,7 +7,9 @@ from typing import Any
 
 from perdure.engine.runtime_state import RuntimeState
 from perdure.model.commit_plan import CommitBatch, NewInstance, TurnPlan, TurnVerdict, WorkItem
-from perdure.model.execution import ActivityOutcome
+from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityOutcome
+from perdure.model.history import EventRaised
+from perdure.taskhub.instance import Row
 
 
 class Telemetry:
@@ -25,8 +27,10 @@ class Telemetry:
     def started(self, new: NewInstance) -> None:
         """What a client started is durable. What turns start is among their creations."""
 
-    def turn_applied(self, before: RuntimeState, plan: TurnPlan, verdict: TurnVerdict, seconds: float) -> None:
-        """A turn is durable, `seconds` after it began; `before` is the state that it began with."""
+    def turn_applied(
+        self, before: RuntimeState, plan: TurnPlan, verdict: TurnVerdict, rows: Sequence[Row], seconds: float
+    ) -> None:
+        """A turn is durable, `seconds` after it began, with the state `before`; `rows` is what it took."""
 
     def turn_fenced(self, n: int, instance_id: str) -> None:
         """A turn was not applied: the instance belongs to another host."""
@@ -36,6 +40,12 @@ class Telemetry:
 
     def activity_ran(self, item: WorkItem, outcome: ActivityOutcome) -> None:
         """An attempt at an activity is over; its result is not durable yet."""
+
+    def activity_settled(self, item: WorkItem, outcome: ActivityCompleted | ActivityFailed) -> None:
+        """The result of a traced activity is durable."""
+
+    def event_raised(self, instance_id: str, event: EventRaised, parent: str) -> None:
+        """A traced event that a client raised is durable; `parent` is the context of its span's parent."""
 
     def parked(self, instance_id: str, name: str, report: str) -> None:
         """An instance cannot go on with the code at hand."""

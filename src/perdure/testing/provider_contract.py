@@ -318,6 +318,25 @@ class _Turns:
         assert (record.input, record.custom_status, record.version, record.tags) == ('"in"', '"c"', "2", {"k": "v"})
         assert host.ask("read_history", n, 0) == [history]
 
+    def test_a_trace_context_stays_with_its_instance_and_its_activities(self, site: Site) -> None:
+        one, two = ContractHost(site), ContractHost(site)
+        trace = f"00-{'a' * 32}-{'b' * 16}-01 vendor=\u00223\u0022"
+        tagged, bare = one.create("a", tags={"k": "v"}, trace=trace), one.create("b", trace=trace)
+        other = one.create("c", tags={"k": "v"})
+        plans = [
+            turn(n, 0, work=(work(n, 0, trace=kept),)) for n, kept in ((tagged, trace), (bare, trace), (other, None))
+        ]
+        one.commit(turns=plans)
+        assert [(record.tags, record.trace) for record in one.find("a", "b", "c")] == [
+            ({"k": "v"}, trace),
+            (None, trace),
+            ({"k": "v"}, None),
+        ]
+        assert one.record(bare).trace == trace
+        claimed = {item.n: item.trace for item in two.ask("claim_work", two.token, ("hello",), 9)}
+        assert claimed == {tagged: trace, bare: trace, other: None}
+        assert one.ids(InstanceFilter(tags={"k": "v"})) == ["a", "c"]
+
     def test_values_without_their_flag_stay(self, site: Site) -> None:
         host = ContractHost(site)
         n = host.create("a", input='"in"')

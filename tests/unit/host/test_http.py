@@ -22,6 +22,8 @@ from perdure.host.server import open_sockets
 from perdure.model.failure import FailureDetails
 from tests.unit.host.front_fakes import Running, configured, running
 
+CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 
 def routes(prefix: str = "api") -> RouteTable:
     table = RouteTable(prefix)
@@ -43,7 +45,7 @@ def front(tmp_path: Path) -> Iterator[tuple[Running, httpx.Client]]:
 def test_what_a_function_gets(front: tuple[Running, httpx.Client]) -> None:
     server, client = front
     client.headers = httpx.Headers(
-        [("X-One", "1"), ("x-one", "2"), ("traceparent", "00-a-b-01"), ("Host", "me.example")]
+        [("X-One", "1"), ("x-one", "2"), ("traceparent", CALLER), ("tracestate", "a=1"), ("Host", "me.example")]
     )
     answer = client.post("/API/Items/7/a%20b/c?q=1&q=2&empty=&flag&plus=a+b", content=b"body\x00")
     assert answer.status_code == 200
@@ -53,7 +55,7 @@ def test_what_a_function_gets(front: tuple[Running, httpx.Client]) -> None:
     assert call.params == {"q": "1,2", "plus": "a b"}
     assert call.route_params == {"id": "7", "rest": "a b/c"}
     assert dict(call.headers)["x-one"] == "1,2"
-    assert call.trace == "00-a-b-01"
+    assert call.trace == f"{CALLER} a=1"
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_what_a_failing_operation_leaves(options: SdkOptions, state: str, signal
     decided = batch(counter, ("add", 1), "fail", "get", options=options)
     assert results(decided) == [1, "! boom!", int(state)]
     assert decided.state == state
-    assert decided.signals == [EntitySignal("@other@k", "told", "1")] * signals
+    assert decided.signals == [EntitySignal("@other@k", "told", "1", by=1)] * signals
     failure = decided.results[1].failure
     assert failure is not None
     assert (failure.error_type, failure.module, failure.message) == ("ValueError", "builtins", "boom!")

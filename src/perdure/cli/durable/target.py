@@ -15,6 +15,7 @@ from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
 from perdure.host.hub_name import hub_name
 from perdure.host.store_url import StoreUrl, parse_store_url
+from perdure.host.tracing_settings import client_sampling
 from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused
 from perdure.outside.client import only_hub
 from perdure.outside.transport import HttpHubs, Hubs, OutsideTransport
@@ -136,8 +137,11 @@ def _store(where: Where, config: HostConfig | None) -> StoreUrl:
 
 def _options(config: HostConfig | None) -> tuple[HubOptions, int]:
     if config is None:
-        return HubOptions(), 65536
+        return HubOptions(sampling=client_sampling(os.environ.get)), 65536
     options = HubOptions(
-        existing_policy=policy(config), default_version=config.default_version, host_ttl=config.host_ttl
+        existing_policy=policy(config),
+        default_version=config.default_version,
+        host_ttl=config.host_ttl,
+        sampling=client_sampling(config.setting),
     )
     return options, config.large_payload_bytes

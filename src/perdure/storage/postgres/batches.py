@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from perdure.model.codec import encode_event
+from perdure.model.codec import encode_event, encode_tags
 from perdure.model.commit_plan import (
     Attempt,
     CommitAnswer,
@@ -343,7 +343,7 @@ def _new_row(new: NewInstance, position: int, turn: int, lazy: bool) -> dict[str
         "parent_task": new.parent_task,
         "parent_id": None if new.parent_id is None else clean(new.parent_id),
         "created": new.created,
-        "tags": _encode(new.tags).decode() if new.tags else None,
+        "tags": encode_tags(new.tags, new.trace),
         "input": new.input,
         "turn": turn,
         "policy": policy,

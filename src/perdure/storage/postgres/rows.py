@@ -6,17 +6,17 @@ from typing import Any
 
 import msgspec
 
-from perdure.model.codec import decode_event
+from perdure.model.codec import decode_event, decode_tags
 from perdure.model.commit_plan import WorkItem
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.storage.provider import HostRow, InboxRow, Loaded
 
-_decode_tags: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 _decode_names: msgspec.json.Decoder[dict[str, tuple[str, ...]]] = msgspec.json.Decoder(dict[str, tuple[str, ...]])
 
 
 def record_of(row: Any) -> InstanceRecord:
     """The record of a row of `instance`."""
+    tags, trace = decode_tags(row["tags"])
     return InstanceRecord(
         n=row["n"],
         instance_id=row["id"],
@@ -41,11 +41,12 @@ def record_of(row: Any) -> InstanceRecord:
         lock_holder=row["lock_holder"],
         cursor=row["cursor"],
         first_turn=row["first_turn"],
-        tags=None if row["tags"] is None else _decode_tags.decode(row["tags"]),
+        tags=tags,
         input=row["input"],
         output=row["output"],
         custom_status=row["custom_status"],
         state=row["state"],
+        trace=trace,
     )
 
 
@@ -76,6 +77,7 @@ def work_item_of(row: Any, owner: int) -> WorkItem:
         suspect=row["suspect"],
         not_before=row["not_before"],
         scheduled=row["scheduled"],
+        trace=decode_tags(row["tags"])[1],
     )
 
 

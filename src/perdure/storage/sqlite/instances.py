@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from perdure.model.codec import encode_tags
 from perdure.model.commit_plan import CreationVerdict, Message, NewInstance, Purge, Verdict
 from perdure.storage.policies import replaced_child, replaces
 from perdure.storage.sqlite import readiness
@@ -119,7 +118,7 @@ def _create(writes: Writes, new: NewInstance, rows: Rows, failures: list[Message
             new.parent_id,
             new.created,
             new.created,
-            msgspec.json.encode(new.tags).decode() if new.tags else None,
+            encode_tags(new.tags, new.trace),
             writes.cell(new.n, new.input),
         )
     )

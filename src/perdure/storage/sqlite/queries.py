@@ -10,13 +10,14 @@ from contextlib import closing
 from itertools import chain, takewhile
 from typing import Any
 
+from perdure.model.codec import decode_tags
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.listing import CREATED, ID, LAST, STATUS, Key, Position, continuation_at, position_of
 from perdure.storage.provider import DueTimer
 from perdure.storage.sqlite.counting import beginning
 from perdure.storage.sqlite.hosts import holding
 from perdure.storage.sqlite.payloads import history_body
-from perdure.storage.sqlite.rows import record_of, tags_of
+from perdure.storage.sqlite.rows import record_of
 from perdure.storage.sqlite.statements import SQL
 
 #: seconds that one slice of a listing may hold its snapshot
@@ -112,7 +113,7 @@ class Listing:
             and (not filter.kinds or row[_KIND] in filter.kinds)
             and (filter.name_prefix is None or row[_NAME].startswith(filter.name_prefix))
             and (filter.parent_id is None or row[_PARENT_ID] == filter.parent_id)
-            and (not filter.tags or _has_tags(tags_of(row[_TAGS]), filter.tags))
+            and (not filter.tags or _has_tags(decode_tags(row[_TAGS])[0], filter.tags))
         )
 
 

@@ -7,19 +7,14 @@ from typing import Any
 
 import msgspec
 
-from perdure.model.codec import decode_event
+from perdure.model.codec import decode_event, decode_tags
 from perdure.model.commit_plan import WorkItem
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.storage.provider import HostRow, InboxRow
 from perdure.storage.sqlite.payloads import payload_text, unpack
 from perdure.storage.sqlite.statements import SQL
 
-_decode_tags: msgspec.json.Decoder[dict[str, str]] = msgspec.json.Decoder(dict[str, str])
 _decode_names: msgspec.json.Decoder[dict[str, tuple[str, ...]]] = msgspec.json.Decoder(dict[str, tuple[str, ...]])
-
-
-def tags_of(text: str | None) -> dict[str, str] | None:
-    return None if text is None else _decode_tags.decode(text)
 
 
 def _text(connection: sqlite3.Connection, cell: Any) -> str | None:
@@ -31,6 +26,7 @@ def _text(connection: sqlite3.Connection, cell: Any) -> str | None:
 
 def record_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> InstanceRecord:
     """The record of a row of `load`."""
+    tags, trace = decode_tags(row[23])
     return InstanceRecord(
         n=row[0],
         instance_id=row[1],
@@ -55,11 +51,12 @@ def record_of(connection: sqlite3.Connection, row: tuple[Any, ...]) -> InstanceR
         lock_holder=row[20],
         cursor=row[21],
         first_turn=row[22],
-        tags=tags_of(row[23]),
+        tags=tags,
         input=_text(connection, row[24]),
         output=_text(connection, row[25]),
         custom_status=_text(connection, row[26]),
         state=_text(connection, row[27]),
+        trace=trace,
     )
 
 
@@ -82,6 +79,7 @@ def work_item_of(row: tuple[Any, ...], owner: int) -> WorkItem:
         suspect=row[7],
         not_before=row[8],
         scheduled=row[9],
+        trace=decode_tags(row[10])[1],
     )
 
 

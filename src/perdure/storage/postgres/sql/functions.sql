@@ -503,7 +503,7 @@ END $body$;
 -- two of one host wait for each other, so an answer that got lost is never in doubt.
 CREATE FUNCTION claim_work@(p_token bigint, p_hub integer, p_request bigint, p_keys text[], p_limit integer)
 RETURNS TABLE (n bigint, generation integer, task integer, function text, input text, attempt integer, id text,
-    suspect integer, not_before bigint, scheduled bigint) LANGUAGE plpgsql @plan@ AS $body$
+    suspect integer, not_before bigint, scheduled bigint, tags text) LANGUAGE plpgsql @plan@ AS $body$
 #variable_conflict use_column
 DECLARE v_now bigint := now_us();
 BEGIN
@@ -528,8 +528,8 @@ BEGIN
     WHERE w.n = p.n AND w.generation = p.generation AND w.task = p.task
         AND NOT EXISTS (SELECT 1 FROM work x WHERE x.hub = p_hub AND x.owner = p_token AND x.request = p_request);
     RETURN QUERY
-    SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before, w.scheduled
-    FROM work w CROSS JOIN LATERAL (SELECT x.id FROM instance x WHERE x.n = w.n OFFSET 0) i
+    SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before, w.scheduled, i.tags
+    FROM work w CROSS JOIN LATERAL (SELECT x.id, x.tags FROM instance x WHERE x.n = w.n OFFSET 0) i
     WHERE w.hub = p_hub AND w.owner = p_token AND w.request = p_request ORDER BY w.seq;
 END $body$;
 

@@ -261,7 +261,8 @@ SELECT seq, generation, task, due, body FROM inbox WHERE n = ? AND lane = 1 AND 
 ORDER BY seq LIMIT ?
 
 -- name: unclaimed_work
-SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before, w.scheduled
+SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before, w.scheduled,
+    i.tags
 FROM work w JOIN instance i ON i.n = w.n
 WHERE w.hub = ? AND w.owner = 0 AND w.not_before <= ? AND durable_key(w.function) IN (SELECT value FROM json_each(?))
 ORDER BY w.seq LIMIT ?
