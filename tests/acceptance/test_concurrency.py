@@ -134,6 +134,30 @@ def test_a_host_that_joins_takes_its_part_at_once(site: Site) -> None:
     assert len(runs) == 24
 
 
+def test_autoscalers_are_told_what_waits_on_a_shared_file(site: Site) -> None:
+    one = site.host("one", threads=2, Activity=20)
+    one.begin_webhook("fan", [["plain", 1.5]] * 9, "f")
+    eventually(lambda: work_items(one)["activities"]["active"] == 2, what="the first activities")
+    time.sleep(0.3)
+    told = one.get("/runtime/scale").json()
+    assert 0.2 < told.pop("oldestWaitingSeconds") < 1.5
+    # a host like this one has two threads
+    assert told == {"activities": {"waiting": 7, "running": 2}, "instances": 0, "hosts": 1, "recommendedHosts": 5}
+    two = site.host("two", threads=4, Activity=20)
+    eventually(lambda: work_items(two)["activities"]["active"] == 4, what="the help of the other")
+    told = two.get("/runtime/scale").json()
+    assert told["hosts"] == 2 and told["activities"]["running"] == 6
+    two.completed("f", 20)
+    told = one.get("/runtime/scale").json()
+    assert told == {
+        "activities": {"waiting": 0, "running": 0},
+        "instances": 0,
+        "oldestWaitingSeconds": 0.0,
+        "hosts": 2,
+        "recommendedHosts": 1,
+    }
+
+
 def test_turns_at_one_moment_and_not_instances(site: Site) -> None:
     host = site.host(processes=3, threads=4, args=("--verbose",), Orchestrator=1)
     for number in range(8):

@@ -16,7 +16,6 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from perdure.host.scale_signals import recommended_hosts
 from perdure.model.commit_plan import CommitAnswer, Message, NewInstance, Parking, Verdict
 from perdure.model.history import EventRaised
 from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus
@@ -327,21 +326,6 @@ class TestWakes:
         heard.clear()
         other.provider.wake([], [n])  # type: ignore[attr-defined]
         site.until(lambda: bool(heard), 5)
-
-
-def test_the_backlog_says_what_waits(site: PostgresSite) -> None:
-    host = ContractHost(site, {"activity": ("hello",)})
-    n, other = host.running("a"), host.running("b")
-    now = site.ask(host.provider, "time")
-    host.commit(
-        turns=[turn(n, 1, work=(work(n, 0, scheduled=now - 5_000_000), work(n, 1, host.token), work(n, 2)))],
-        creations=[host.new("pending", mine=False)],
-        messages=[Message(other, EVENT), Message(other, EVENT)],
-    )
-    backlog = host.ask("backlog")
-    assert (backlog.waiting, backlog.running, backlog.instances, backlog.hosts) == (2, 1, 2, 1)
-    assert 5_000_000 <= backlog.oldest < 8_000_000
-    assert recommended_hosts(backlog, 2, 10) == 2
 
 
 class TestWalks:

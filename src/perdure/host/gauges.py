@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from perdure.host.loop import answer_of
 from perdure.host.metrics import Gauge, Metrics
 from perdure.host.metrics_api import MetricsApi
-from perdure.storage.provider import StoreError
+from perdure.storage.provider import Backlog, StoreError
 from perdure.taskhub.core import TaskHub
 from perdure.taskhub.parked import ParkedList
 
@@ -52,9 +52,8 @@ def host_gauges(hub: TaskHub, workers: Workers, metrics: Metrics) -> list[Gauge]
 
 
 def hub_gauges(hub: TaskHub) -> list[Callable[[], Awaitable[list[Gauge]]]]:
-    """Questions to the store about the whole hub: what waits (where the store can tell at little cost), what is
-    parked. Every host of a hub gives the same answers."""
-    store: Any = hub.store
+    """Questions to the store about the whole hub: what waits, what is parked. Every host of a hub gives the same
+    answers."""
     parked = ParkedList(hub.store, hub.clock)
 
     async def count_parked() -> list[Gauge]:
@@ -64,16 +63,15 @@ def hub_gauges(hub: TaskHub) -> list[Callable[[], Awaitable[list[Gauge]]]]:
         return [_one("perdure_parked_instances", "Instances of the hub that are parked", count)]
 
     async def read_backlog() -> list[Gauge]:
-        answer = await answer_of(store.backlog)
+        answer = await answer_of(hub.store.backlog)
         return [] if isinstance(answer, StoreError) else _backlog_gauges(answer)
 
-    asked = [count_parked, read_backlog] if hasattr(store, "backlog") else [count_parked]
-    return [_Sparing(ask, hub.clock.monotonic) for ask in asked]
+    return [_Sparing(ask, hub.clock.monotonic) for ask in (count_parked, read_backlog)]
 
 
-def _backlog_gauges(backlog: Any) -> list[Gauge]:
+def _backlog_gauges(backlog: Backlog) -> list[Gauge]:
     activities: dict[tuple[str, ...], float] = {("waiting",): backlog.waiting, ("running",): backlog.running}
-    text = "Age of the oldest activity of the hub that nobody has taken"
+    text = "Age of the oldest activity, start or timer of the hub that nobody has taken up"
     return [
         Gauge("perdure_backlog_activities", "Activities of the hub without a result", activities, ("state",)),
         _one("perdure_backlog_instances", "Instances of the hub with something to do", backlog.instances),

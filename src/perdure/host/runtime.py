@@ -34,14 +34,14 @@ from perdure.host.hub_access import HubAccess
 from perdure.host.library_logs import library_logs
 from perdure.host.listeners import Listeners
 from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
-from perdure.host.loop import LoopClock, answer_of
+from perdure.host.loop import LoopClock
 from perdure.host.management_api import ManagementApi
 from perdure.host.messages import AppIndexed, IndexedFunction
 from perdure.host.metrics_api import PATH as METRICS_PATH
 from perdure.host.retention import retention_rules
 from perdure.host.routing import RouteTable
 from perdure.host.scale_signals import PATH as SCALE_PATH
-from perdure.host.scale_signals import ScaleSignals
+from perdure.host.scale_signals import Capacity, ScaleSignals
 from perdure.host.server import HttpServer
 from perdure.host.settings_table import visible_cpus
 from perdure.host.supervisor import Supervisor, WorkerStartError
@@ -177,11 +177,7 @@ class Host:
         )
         self._front.answer_at(
             SCALE_PATH,
-            ScaleSignals(
-                self._backlog if config.store.kind == "postgres" else None,
-                config.max_concurrent_activities,
-                config.max_concurrent_orchestrators,
-            ),
+            ScaleSignals(self._store.provider, self._capacity),
         )
         self._front.answer_at(METRICS_PATH, self._listeners.metrics_api(self._hub, self._supervisor))
         self._front.attach(AdminApi(self), self._management)
@@ -355,10 +351,12 @@ class Host:
         # HTTP functions that wait for their turn are in no worker yet
         return max(self._front.outstanding, self._supervisor.outstanding)
 
-    async def _backlog(self) -> Any:
-        assert self._store is not None
-        store: Any = self._store.provider
-        return await answer_of(store.backlog)
+    def _capacity(self) -> Capacity:
+        config, names = self._config, self.functions.durable_names()["activity"]
+        activities = config.max_concurrent_activities
+        if not self.functions.coroutine_activities().issuperset(names):
+            activities = min(activities, max(1, self._supervisor.threads))
+        return Capacity(activities, config.max_concurrent_orchestrators)
 
     def unready(self) -> list[str]:
         """Why the host cannot do its work now; empty when it can."""

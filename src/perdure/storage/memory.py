@@ -16,10 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
-from perdure.model.instance import InstanceFilter, InstanceRecord, Page
+from perdure.model.instance import InstanceFilter, InstanceRecord, Page, RuntimeStatus
 from perdure.storage.memory_tables import Application, HostState, Tables, can_act, is_unstarted, messages_of
 from perdure.storage.policies import replaces
 from perdure.storage.provider import (
+    MOST_COUNTED,
+    Backlog,
     Callback,
     Counts,
     DueTimer,
@@ -432,6 +434,26 @@ class MemoryStore:
 
     def time(self, done: Callback[int]) -> None:
         self._read("time", self.database.clock.now, done)
+
+    def backlog(self, done: Callback[Backlog]) -> None:
+        def read() -> Backlog:
+            tables, now = self._tables, self.database.clock.now()
+            waiting = [item for item in tables.work.values() if tables.is_free(item.owner)]
+            ready = list(tables.ready(now))
+            since = [item.scheduled for item in waiting]
+            since += [max(r.created, r.not_before) for r in ready if r.status is RuntimeStatus.PENDING]
+            owned = {record.n for record in ready}
+            since += [due for due, _, n in tables.timers if due <= now and n in owned]
+            hosts = [host for host in tables.hosts.values() if not host.dead and not host.leaving]
+            return Backlog(
+                min(len(waiting), MOST_COUNTED),
+                min(len(tables.work) - len(waiting), MOST_COUNTED),
+                min(len(ready), MOST_COUNTED),
+                max(0, now - min(since)) if since else 0,
+                sum(1 for host in hosts if host.registration.names),
+            )
+
+        self._read("backlog", read, done)
 
 
 def _host(token: int) -> Hashable:

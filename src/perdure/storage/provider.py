@@ -93,6 +93,26 @@ class HostRow(Struct, frozen=True):
     names: dict[str, tuple[str, ...]]
 
 
+#: each number of a `Backlog` is counted up to this
+MOST_COUNTED = 10_000
+
+
+class Backlog(Struct, frozen=True):
+    """What waits in a hub at one moment, for autoscalers and metrics.
+
+    `waiting`: activities that no live host has claimed; `running`: those that one has; `instances`: with something to
+    do, whoever owns them (see `claim_ready`). `oldest`: for how many microseconds the oldest has waited among the
+    activities that nobody has claimed, the starts whose time has come and the timers that are due; 0 for none.
+    `hosts`: live hosts that run functions.
+    """
+
+    waiting: int
+    running: int
+    instances: int
+    oldest: int
+    hosts: int
+
+
 class Provider(Protocol):
     """A store, bound to one hub by `register`."""
 
@@ -187,3 +207,6 @@ class Provider(Protocol):
 
     def time(self, done: Callback[int]) -> None:
         """The store's clock in microseconds."""
+
+    def backlog(self, done: Callback[Backlog]) -> None:
+        """What waits in the hub, found by index; as cheap for a full store as for an empty one."""

@@ -44,7 +44,7 @@ from perdure.model.history import (
 )
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus, instance_number
 from perdure.model.operations import ExistingPolicy
-from perdure.storage.provider import HostRegistration, Loaded, Provider, StoreError
+from perdure.storage.provider import Backlog, HostRegistration, Loaded, Provider, StoreError
 
 APPLIED, FENCED, REFUSED = Verdict.APPLIED, Verdict.FENCED, Verdict.REFUSED
 RUNNING, COMPLETED, FAILED = RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED, RuntimeStatus.FAILED
@@ -1229,7 +1229,79 @@ def kill(witness: ContractHost, victim: ContractHost) -> None:
     assert witness.ask("declare_dead", victim.token, beat) is True
 
 
+class _Backlog:
+    """What autoscalers and metrics ask."""
+
+    def test_what_waits_and_what_runs(self, site: Site) -> None:
+        host = ContractHost(site, {"activity": ("hello",)})
+        assert host.ask("backlog") == Backlog(0, 0, 0, 0, 1)
+        begun = site.now()
+        n = host.running("a")
+        host.commit(turns=[turn(n, 1, work=tuple(work(n, task, scheduled=begun) for task in range(5)))])
+        assert host.ask("backlog").instances == 0, "an instance that waits for activities has nothing to do"
+        host.ask("claim_work", host.token, ("hello",), 2)
+        site.advance(3_000_000)
+        told = host.ask("backlog")
+        assert (told.waiting, told.running, told.instances, told.hosts) == (3, 2, 0, 1)
+        assert 3_000_000 <= told.oldest <= site.now() - begun + 1_000_000
+        host.ask("claim_work", host.token, ("hello",), 10)
+        assert host.ask("backlog") == Backlog(0, 5, 0, 0, 1)
+        host.commit(results=[result(n, task, host.token) for task in range(5)])
+        assert host.ask("backlog") == Backlog(0, 0, 1, 0, 1)
+
+    def test_each_instance_with_something_to_do_counts_once(self, site: Site) -> None:
+        host = ContractHost(site, {"orchestration": ("chain",)})
+        # starts, whoever owns them; one of them has messages, too
+        host.create("mine")
+        n = host.create("left", mine=False)
+        host.commit(messages=[Message(n, EVENT), Message(n, EVENT)])
+        host.create("later", mine=False, not_before=site.now() + 60_000_000)
+        assert host.ask("backlog").instances == 2
+        # messages; of those for a suspended instance the ones that reach it
+        waits, halted = host.running("waits"), host.running("halted")
+        host.commit(turns=[turn(halted, 1, SUSPENDED)])
+        host.commit(messages=[Message(waits, EVENT), Message(halted, EVENT)])
+        assert host.ask("backlog").instances == 3
+        host.commit(messages=[Message(halted, ExecutionResumed("go on"))])
+        assert host.ask("backlog").instances == 4
+        # timers and starts when their time has come
+        sleeps = host.running("sleeps")
+        host.commit(messages=[timer(sleeps, task, site.now() + 30_000_000) for task in (0, 1)])
+        assert host.ask("backlog").instances == 4
+        site.advance(31_000_000)
+        assert host.ask("backlog").instances == 5
+        site.advance(30_000_000)
+        assert host.ask("backlog").instances == 6
+
+    def test_it_is_as_old_as_what_waits_longest(self, site: Site) -> None:
+        host = ContractHost(site, {"orchestration": ("chain",)})
+        sleeps = host.running("sleeps")
+        host.commit(messages=[timer(sleeps, 0, site.now() + 10_000_000)])
+        assert host.ask("backlog").oldest == 0
+        site.advance(15_000_000)
+        assert 5_000_000 <= host.ask("backlog").oldest < 10_000_000
+        host.create("scheduled", mine=False, created=site.now() - 60_000_000, not_before=site.now() - 20_000_000)
+        assert 20_000_000 <= host.ask("backlog").oldest < 25_000_000
+        host.create("old", mine=False, created=site.now() - 60_000_000)
+        assert 60_000_000 <= host.ask("backlog").oldest < 65_000_000
+
+    def test_hosts_that_live_and_run_functions(self, site: Site) -> None:
+        names: dict[str, tuple[str, ...]] = {"activity": ("hello",)}
+        first, second, client = ContractHost(site, names), ContractHost(site, names), ContractHost(site)
+        n = first.running("a")
+        first.commit(turns=[turn(n, 1, work=(work(n, 0), work(n, 1)))])
+        assert second.ask("claim_work", second.token, ("hello",), 1)
+        told = client.ask("backlog")
+        assert (told.waiting, told.running, told.hosts) == (1, 1, 2)
+        # what a dead host had claimed waits again
+        kill(client, second)
+        told = client.ask("backlog")
+        assert (told.waiting, told.running, told.hosts) == (2, 0, 1)
+        first.ask("leave", first.token)
+        assert client.ask("backlog").hosts == 0
+
+
 class ProviderContract(
-    _Hosts, _Commits, _Turns, _Creations, _Messages, _Activities, _Claims, _Timers, _Purges, _Queries
+    _Hosts, _Commits, _Turns, _Creations, _Messages, _Activities, _Claims, _Timers, _Purges, _Queries, _Backlog
 ):
     """All of it."""

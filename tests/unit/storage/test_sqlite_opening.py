@@ -62,6 +62,23 @@ def test_a_second_opening_changes_nothing(made: Path) -> None:
     assert sqlite3.connect(made).execute("SELECT name FROM hub ORDER BY number").fetchall() == [("",), ("hub",)]
 
 
+def test_an_index_that_an_older_release_did_not_make_is_made(made: Path) -> None:
+    with sqlite3.connect(made) as older:
+        older.execute("DROP INDEX work_claimed")
+        older.execute(
+            "INSERT INTO work (n, generation, task, hub, seq, function, owner) VALUES (1, 0, 0, 1, 1, 'a', 7)"
+        )
+    older.close()
+    provider = SqliteProvider(made, "hub", lambda call: call())
+    provider.open()
+    provider.shutdown()
+    with sqlite3.connect(made) as store:
+        plan = store.execute("EXPLAIN QUERY PLAN SELECT 1 FROM work WHERE hub = 1 AND owner > 0")
+        assert "work_claimed (hub=? AND owner>?)" in plan.fetchone()[3]
+        assert store.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+        assert store.execute("SELECT count(*) FROM work INDEXED BY work_claimed WHERE owner > 0").fetchone() == (1,)
+
+
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "hub.db").mkdir()
     assert refusal(tmp_path / "hub.db") == (

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from perdure.storage.sqlite.statements import MIGRATIONS, STATEMENTS, VIEWS, parse
+from perdure.storage.sqlite.statements import INDEXES, MIGRATIONS, STATEMENTS, VIEWS, parse
 
 #: what may be walked: lists that the caller gave, results with a limit, the few rows of hubs and of hosts not yet swept
 _WALKED = re.compile(
@@ -18,7 +18,7 @@ _SORTED = {"waiting_messages", "count_by_created", "count_by_status", "count_by_
 @pytest.fixture(scope="module")
 def connection() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    connection.executescript("\n".join(MIGRATIONS) + VIEWS)
+    connection.executescript("\n".join(MIGRATIONS) + INDEXES + VIEWS)
     connection.create_function("durable_key", 1, str.lower, deterministic=True)
     return connection
 

@@ -18,6 +18,8 @@ from perdure.storage.postgres.errors import StoreUnusable
 from perdure.storage.postgres.listener import Listener, channel_of
 from perdure.storage.postgres.rows import host_row_of, inbox_row_of, loaded_of, record_of, work_item_of
 from perdure.storage.provider import (
+    MOST_COUNTED,
+    Backlog,
     Callback,
     Counts,
     DueTimer,
@@ -37,21 +39,8 @@ INBOX_WINDOW = 256
 WAITING_WINDOW = 4096
 #: connections for claims and hosts, and for reading; commits have one, wakes another
 _CLAIMING, _READING = 2, 2
-#: what a backlog is counted up to
-_MOST_COUNTED = 10_000
 #: seconds between two attempts to learn what a claim got whose answer was lost
 _ASK_AGAIN = 0.5
-
-
-class Backlog(msgspec.Struct, frozen=True):
-    """What waits in a hub, counted up to 10,000 each. `oldest`: microseconds since the oldest activity that nobody has
-    claimed was asked for."""
-
-    waiting: int
-    running: int
-    instances: int
-    oldest: int
-    hosts: int
 
 
 class PostgresProvider:
@@ -407,13 +396,10 @@ class PostgresProvider:
         self._ask(self._reads, lambda connection: connection.fetchval(text), done)
 
     def backlog(self, done: Callback[Backlog]) -> None:
-        """What waits in the hub, for autoscalers."""
-        text = f"SELECT *, {self._table('now_us')}() AS now FROM {self._name('backlog')}($1, $2)"
+        text = f"SELECT * FROM {self._name('backlog')}($1, $2)"
 
         async def operation(connection: Connection) -> Backlog:
-            row = await connection.fetchrow(text, self._hub, _MOST_COUNTED)
-            oldest = max(row["now"] - row["oldest"], 0) if row["oldest"] else 0
-            return Backlog(row["waiting"], row["running"], row["instances"], oldest, row["hosts"])
+            return Backlog(*await connection.fetchrow(text, self._hub, MOST_COUNTED))
 
         self._ask(self._reads, operation, done)
 

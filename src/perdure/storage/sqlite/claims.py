@@ -37,7 +37,7 @@ def claim_ready(connection: sqlite3.Connection, hub: int, token: int, limit: int
     if token not in alive:
         return []
     found: dict[int, int] = {}
-    for owner in _owners_of_ready(connection, hub):
+    for owner in owners_of_ready(connection, hub):
         if owner not in alive and len(found) < limit:
             rows = connection.execute(SQL.ready_of_owner, (hub, owner, now, limit - len(found)))
             found.update((row[0], owner) for row in rows)
@@ -63,7 +63,7 @@ def _by_seq(row: tuple[int, int]) -> tuple[int, int]:
     return row[1], row[0]
 
 
-def _owners_of_ready(connection: sqlite3.Connection, hub: int) -> Iterator[int]:
+def owners_of_ready(connection: sqlite3.Connection, hub: int) -> Iterator[int]:
     """Who owns ready instances: a seek in the index for each, however many instances there are."""
     owner = -1
     while True:

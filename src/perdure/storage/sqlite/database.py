@@ -13,7 +13,7 @@ from perdure.storage.provider import StoreError
 from perdure.storage.sqlite import errors
 from perdure.storage.sqlite.locks import FileLock
 from perdure.storage.sqlite.mounts import network_file_system
-from perdure.storage.sqlite.statements import MIGRATIONS, SCHEMA, SQL, VIEWS
+from perdure.storage.sqlite.statements import INDEXES, MIGRATIONS, SCHEMA, SQL, VIEWS
 
 _OLDEST_LIBRARY = (3, 35, 0)
 #: bytes that the write-ahead log may keep after it was started over
@@ -88,6 +88,7 @@ class Database:
             connection = self.writer(BUSY_AT_OPENING)
             try:
                 self._prepare(connection)
+                connection.executescript(INDEXES)
                 return self._hub(connection, hub_name)
             finally:
                 connection.close()

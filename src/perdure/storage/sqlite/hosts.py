@@ -11,8 +11,6 @@ from perdure.storage.sqlite.locks import HostLocks
 from perdure.storage.sqlite.rows import host_row_of
 from perdure.storage.sqlite.statements import SQL
 
-_FIRST = (-1, -1, -1)
-
 
 def register(
     connection: sqlite3.Connection, hub: int, locks: HostLocks, registration: HostRegistration, now: int
@@ -79,27 +77,21 @@ def declare_dead(connection: sqlite3.Connection, token: int, seen_beat: int) -> 
 
 
 class Sweep:
-    """Frees the activities that dead hosts had claimed, a window of work rows at a time."""
+    """Frees the activities that dead hosts had claimed, a window of them at a time."""
 
-    __slots__ = ("_after", "_dead", "_window")
+    __slots__ = ("_window",)
 
     def __init__(self, window: int = 2000) -> None:
         self._window = window
-        self._after: tuple[int, int, int] = _FIRST
-        self._dead: frozenset[int] = frozenset()
 
     def step(self, connection: sqlite3.Connection) -> bool:
-        """Free what the next window holds; whether there is more to look at."""
-        dead = frozenset(row[0] for row in connection.execute(SQL.unswept_hosts))
-        if not dead:
+        """Free a window of what one dead host had; whether there is more to look at."""
+        host = connection.execute(SQL.unswept_hosts).fetchone()
+        if host is None:
             return False
-        if dead != self._dead:
-            self._dead, self._after = dead, _FIRST
-        rows = connection.execute(SQL.sweep_window, (*self._after, self._window)).fetchall()
-        connection.executemany(SQL.free_work, [row for row in rows if row[3] in dead])
-        if len(rows) == self._window:
-            self._after = rows[-1][:3]
-            return True
-        connection.executemany(SQL.mark_swept, [(token,) for token in dead])
-        self._dead = frozenset()
-        return False
+        token, hub = host
+        rows = connection.execute(SQL.claimed_by, (hub, token, self._window)).fetchall()
+        connection.executemany(SQL.free_work, rows)
+        if len(rows) < self._window:
+            connection.execute(SQL.mark_swept, (token,))
+        return True

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.provider import (
+    Backlog,
     Callback,
     Counts,
     DueTimer,
@@ -24,6 +25,7 @@ from perdure.storage.provider import (
     StoreError,
 )
 from perdure.storage.sqlite import claims, commits, hosts, queries, settings
+from perdure.storage.sqlite.backlog import backlog
 from perdure.storage.sqlite.counting import Counting
 from perdure.storage.sqlite.database import Connect, Database, WriteLock
 from perdure.storage.sqlite.foreign import ForeignCommits
@@ -232,6 +234,9 @@ class SqliteProvider:
 
     def time(self, done: Callback[int]) -> None:
         self._post(lambda: done(self._now()))
+
+    def backlog(self, done: Callback[Backlog]) -> None:
+        self._reader.submit(lambda connection: backlog(connection, self._hub, self._now()), done)
 
     def backup(self, target: str | os.PathLike[str], done: Callback[None]) -> None:
         """Write a consistent copy to `target`, which must not exist, and sync it. The host goes on meanwhile."""

@@ -27,6 +27,8 @@ def parse(text: str) -> dict[str, str]:
 STATEMENTS = parse(_read("statements.sql"))
 SQL = SimpleNamespace(**STATEMENTS)
 VIEWS = _read("views.sql")
+#: made at each opening where they are missing
+INDEXES = _read("indexes.sql")
 #: the steps from schema k to k + 1, in order
 MIGRATIONS = (_read("0001_tables.sql"),)
 #: the schema that this version writes

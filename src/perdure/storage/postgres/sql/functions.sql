@@ -677,27 +677,68 @@ BEGIN
         SELECT 1 FROM instance i WHERE i.hub = p_hub AND i.status = ANY (p_statuses) LIMIT p_limit) f);
 END $body$;
 
--- What waits in the hub, each counted up to a limit: activities that nobody has claimed, activities that somebody has,
--- instances with something to do; when the oldest unclaimed activity was asked for (0: none), and the living hosts.
+-- What waits in the hub, each counted up to a limit: activities that no living host has claimed, those that one has,
+-- instances with something to do; for how long the oldest of what is not under way has waited (0: there is none), and
+-- the living hosts.
 CREATE FUNCTION backlog@(p_hub integer, p_most integer, OUT waiting integer, OUT running integer, OUT instances integer,
     OUT oldest bigint, OUT hosts integer) LANGUAGE plpgsql @plan@ AS $body$
+DECLARE v_now bigint := now_us(); v_activity bigint;
 BEGIN
-    SELECT (SELECT count(*) FROM (SELECT 1 FROM work w WHERE w.hub = p_hub AND w.owner = 0 LIMIT p_most) f),
-        (SELECT count(*) FROM (SELECT 1 FROM work w WHERE w.hub = p_hub AND w.owner > 0 LIMIT p_most) f),
-        (SELECT count(*) FROM (SELECT 1 FROM instance i WHERE i.hub = p_hub AND i.parked IS NULL
-            AND i.status IN (0, 2, 6) AND (i."cursor" > 0 OR (i.first_turn = 0 AND i.kind = 0)) LIMIT p_most) f),
-        coalesce((SELECT w.scheduled FROM work w WHERE w.hub = p_hub AND w.owner = 0 ORDER BY w.seq LIMIT 1), 0),
-        (SELECT count(*) FROM host h WHERE h.hub = p_hub AND NOT h.dead AND NOT h.leaving AND h.names <> '{}')
-    INTO waiting, running, instances, oldest, hosts;
-    WITH RECURSIVE numbers AS (
+    WITH RECURSIVE owners AS (
+        SELECT (SELECT w.owner FROM work w WHERE w.hub = p_hub ORDER BY w.owner LIMIT 1) AS owner
+        UNION ALL
+        SELECT (SELECT w.owner FROM work w WHERE w.hub = p_hub AND w.owner > o.owner ORDER BY w.owner LIMIT 1)
+        FROM owners o WHERE o.owner IS NOT NULL
+    ), claimed AS (
+        SELECT EXISTS (SELECT 1 FROM host h WHERE h.token = o.owner AND NOT h.dead) AS by_living,
+            (SELECT count(*) FROM (
+                SELECT 1 FROM work w WHERE w.hub = p_hub AND w.owner = o.owner LIMIT p_most) f) AS number,
+            (SELECT w.scheduled FROM work w WHERE w.hub = p_hub AND w.owner = o.owner ORDER BY w.seq LIMIT 1) AS since
+        FROM owners o WHERE o.owner IS NOT NULL
+    )
+    SELECT least(p_most, coalesce(sum(number) FILTER (WHERE NOT by_living), 0)),
+        least(p_most, coalesce(sum(number) FILTER (WHERE by_living), 0)), min(since) FILTER (WHERE NOT by_living)
+    INTO waiting, running, v_activity FROM claimed;
+
+    WITH RECURSIVE owners AS (
+        SELECT (SELECT i.owner FROM instance i WHERE i.hub = p_hub AND i.parked IS NULL AND i.status IN (0, 2, 6)
+            AND (i."cursor" > 0 OR (i.first_turn = 0 AND i.kind = 0)) ORDER BY i.owner LIMIT 1) AS owner
+        UNION ALL
+        SELECT (SELECT i.owner FROM instance i WHERE i.hub = p_hub AND i.parked IS NULL AND i.status IN (0, 2, 6)
+            AND (i."cursor" > 0 OR (i.first_turn = 0 AND i.kind = 0)) AND i.owner > o.owner ORDER BY i.owner LIMIT 1)
+        FROM owners o WHERE o.owner IS NOT NULL
+    ), starts AS (
+        SELECT i.n, CASE WHEN i.status = 6 THEN greatest(i.created, i.not_before) END AS since
+        FROM owners o CROSS JOIN LATERAL (
+            SELECT * FROM instance i WHERE i.hub = p_hub AND i.parked IS NULL AND i.status IN (0, 2, 6)
+                AND (i."cursor" > 0 OR (i.first_turn = 0 AND i.kind = 0))
+                AND i.owner = o.owner AND i.not_before <= v_now LIMIT p_most
+        ) i WHERE o.owner IS NOT NULL
+    ), numbers AS (
         SELECT (SELECT w.n FROM inbox w WHERE w.hub = p_hub AND w.due = 0 AND NOT w.held ORDER BY w.n LIMIT 1) AS n,
             1 AS position
         UNION ALL
         SELECT (SELECT w.n FROM inbox w WHERE w.hub = p_hub AND w.due = 0 AND NOT w.held AND w.n > o.n
             ORDER BY w.n LIMIT 1), o.position + 1
         FROM numbers o WHERE o.n IS NOT NULL AND o.position < p_most
+    ), addressees AS (
+        SELECT i.n, least_control(i.kind, i.status, i.parked) AS least
+        FROM numbers o CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = o.n OFFSET 0) i
+        WHERE i.not_before <= v_now
+    ), timers AS (
+        SELECT w.n, w.due FROM inbox w WHERE w.hub = p_hub AND w.due > 0 AND NOT w.held AND w.due <= v_now
+        ORDER BY w.due, w.seq LIMIT p_most
+    ), found AS (
+        SELECT n, since FROM starts
+        UNION ALL SELECT a.n, NULL FROM addressees a WHERE a.least = 0 OR EXISTS (
+            SELECT 1 FROM inbox w WHERE w.hub = p_hub AND w.n = a.n AND w.due = 0 AND NOT w.held
+                AND w.control >= a.least)
+        UNION ALL SELECT n, due FROM timers
     )
-    SELECT least(p_most, instances + count(n)::integer) INTO instances FROM numbers;
+    SELECT least(p_most, count(DISTINCT n)), min(since) INTO instances, oldest FROM found;
+    oldest := greatest(v_now - least(oldest, v_activity), 0);
+    SELECT count(*), coalesce(oldest, 0) INTO hosts, oldest
+    FROM host h WHERE h.hub = p_hub AND NOT h.dead AND NOT h.leaving AND h.names <> '{}';
 END $body$;
 
 -- Tell who owns these instances now, these hosts (0: all), and for instances that nobody owns all hosts, that something

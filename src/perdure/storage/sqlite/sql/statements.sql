@@ -50,13 +50,13 @@ UPDATE host SET dead = 1 WHERE token = ? AND dead = 0
 UPDATE host SET dead = 1 WHERE token = ? AND dead = 0 AND beat = ?
 
 -- name: unswept_hosts
-SELECT token FROM host WHERE dead = 1 AND swept = 0
+SELECT token, hub FROM host WHERE dead = 1 AND swept = 0
 
 -- name: mark_swept
 UPDATE host SET swept = 1 WHERE token = ?
 
--- name: sweep_window
-SELECT n, generation, task, owner FROM work WHERE (n, generation, task) > (?, ?, ?) ORDER BY n, generation, task LIMIT ?
+-- name: claimed_by
+SELECT n, generation, task, owner FROM work WHERE hub = ? AND owner = ? AND owner > 0 LIMIT ?
 
 -- name: free_work
 UPDATE work SET owner = 0 WHERE n = ? AND generation = ? AND task = ? AND owner = ?
@@ -355,3 +355,34 @@ WHERE hub = ?1 AND id >= ?2 AND id < ?3 AND +status IN (SELECT value FROM json_e
         SELECT 1 FROM json_each(instance.tags) h WHERE h.key = w.key AND h.value = w.value)))
     AND +created >= ?9 AND +created <= ?10 AND substr(id, 1, length(?11)) = ?11
 GROUP BY name, status
+
+-- name: count_unclaimed
+SELECT count(*) FROM (SELECT 1 FROM work WHERE hub = ? AND owner = 0 LIMIT ?)
+
+-- name: count_claimed
+SELECT count(*) FROM (
+    SELECT 1 FROM host h CROSS JOIN work w ON w.hub = h.hub AND w.owner = h.token AND w.owner > 0
+    WHERE h.hub = ? AND h.dead = 0 LIMIT ?)
+
+-- name: count_claimed_by_dead
+SELECT count(*) FROM (
+    SELECT 1 FROM host h CROSS JOIN work w ON w.hub = h.hub AND w.owner = h.token AND w.owner > 0
+    WHERE h.dead = 1 AND h.swept = 0 AND h.hub = ? LIMIT ?)
+
+-- name: oldest_unclaimed
+SELECT scheduled FROM work WHERE hub = ? AND owner = 0 ORDER BY seq LIMIT 1
+
+-- name: backlog_of_owner
+SELECT n FROM instance WHERE hub = ? AND ready = 1 AND owner = ? AND not_before <= ? LIMIT ?
+
+-- name: oldest_start
+SELECT min(since) FROM (
+    SELECT status, max(created, not_before) AS since FROM instance
+    WHERE hub = ? AND ready = 1 AND owner = ? AND not_before <= ? ORDER BY not_before LIMIT ?)
+WHERE status = 6
+
+-- name: backlog_of_timers
+SELECT due, n FROM inbox WHERE hub = ? AND lane = 1 AND held = 0 AND due <= ? ORDER BY due, seq LIMIT ?
+
+-- name: count_hosts
+SELECT count(*) FROM host WHERE hub = ? AND dead = 0 AND names NOT IN ('', '{}')
