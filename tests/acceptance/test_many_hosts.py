@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.acceptance.host import APPS, WEBHOOK, Host, eventually
@@ -144,6 +148,45 @@ def test_a_fan_out_is_worked_off_by_all(cluster: Cluster) -> None:
     assert {name: ran.count(name) >= 6 for name in ("one", "two", "three")} == {"one": True, "two": True, "three": True}
     # 36 of 0.3 s on 3 hosts of 4 at a time
     assert taken < 2.5, taken
+
+
+def read(store: str, query: str) -> list[tuple[Any, ...]]:
+    """What any SQL client sees."""
+    if store.startswith("sqlite:///"):
+        with contextlib.closing(sqlite3.connect(f"file:{store[len('sqlite:///') :]}?mode=ro", uri=True)) as file:
+            return file.execute(query).fetchall()
+
+    async def ask() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(store)
+        try:
+            await connection.execute("SET search_path = perdure")
+            return [tuple(row) for row in await connection.fetch(query)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def test_the_state_can_be_read_with_sql_while_hosts_run(cluster: Cluster, store: str) -> None:
+    one, two = cluster.start("one", "two")
+    one.begin_webhook("waits", 1, "w")
+    one.begin_webhook("fan", {"width": 8, "seconds": 0.5}, "f")
+    eventually(lambda: cluster.runs(), what="an activity")
+    wanted = "SELECT id, name, status, completed IS NULL, kind FROM Instances ORDER BY id"
+    assert read(store, wanted) == [
+        ("f", "fan", "Running", 1, "orchestration"),
+        ("w", "waits", "Running", 1, "orchestration"),
+    ]
+    assert len(two.completed("f", 20)) == 8
+    assert read(store, "SELECT status FROM Instances WHERE id = 'f' AND duration BETWEEN 0.5 AND 20") == [
+        ("Completed",)
+    ]
+    ran = "SELECT count(*), count(DISTINCT task), count(host) FROM HistoryEvents WHERE instance = 'f' AND event_type = "
+    assert read(store, f"{ran} 'TaskScheduled' AND name = 'step' AND attempt = 1") == [(8, 8, 0)]
+    eventually(lambda: read(store, f"{ran} 'TaskCompleted'") == [(8, 8, 8)], 5, "the attempts")
+    hosts = {host.get("/admin/host/status").json()["instanceId"] for host in (one, two)}
+    names = read(store, "SELECT DISTINCT host FROM HistoryEvents WHERE instance = 'f' AND host IS NOT NULL")
+    assert {name for (name,) in names} == hosts
 
 
 def test_what_a_killed_host_owned_goes_on_elsewhere(cluster: Cluster) -> None:

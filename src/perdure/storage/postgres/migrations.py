@@ -18,6 +18,8 @@ from perdure.storage.postgres.errors import StoreUnusable
 
 #: the schema that this release writes
 SCHEMA = 1
+#: the views that this release knows; a later release's stay as they are
+VIEWS = 1
 _OLDEST_SERVER = 130000
 #: advisory lock of whoever changes the schema
 _LOCK = 1885693028
@@ -81,6 +83,7 @@ async def prepare(connection: Any, schema: str, hub_name: str) -> int:
             await connection.execute(f"SET LOCAL search_path = {quoted(schema)}, pg_temp")
             await _bring_forward(connection, schema)
             await _install(connection, schema)
+            await _show(connection)
         except asyncpg.InsufficientPrivilegeError as problem:
             raise StoreUnusable(
                 f"The database user may not make the schema '{schema}' ({problem}). Give it the right once: GRANT "
@@ -101,6 +104,8 @@ async def _bring_forward(connection: Any, schema: str) -> None:
         older = await connection.fetchval("SELECT count(*) FROM host WHERE NOT dead AND schema < $1", number)
         if older:
             break
+        # what is taken away may be shown
+        await connection.execute("DROP VIEW IF EXISTS HistoryEvents, Instances")
         await connection.execute(_step(number, "after") or "")
         await connection.execute("UPDATE migration SET after_done = true WHERE number = $1", number)
         await connection.execute("UPDATE hub SET min_writer = greatest(min_writer, $1)", number)
@@ -147,6 +152,13 @@ async def _install(connection: Any, schema: str) -> None:
         )
         for (name,) in names:
             await connection.execute(f"DROP FUNCTION {name}")
+
+
+async def _show(connection: Any) -> None:
+    """The views that people read, unless they are there as this release or a later one makes them."""
+    known = await connection.fetchval("SELECT obj_description(to_regclass('Instances'), 'pg_class')")
+    if int(known or 0) < VIEWS:
+        await connection.execute(f"{_text('views.sql')}; COMMENT ON VIEW Instances IS '{VIEWS}'")
 
 
 async def _hub(connection: Any, name: str) -> int:
