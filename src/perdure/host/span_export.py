@@ -72,6 +72,7 @@ def _exporter(name: str, tracing: Tracing) -> Any:
 
 def _converter(resource: Any) -> Callable[[Span], Any]:
     """Spans as the SDK has them once they are over."""
+    from opentelemetry.attributes import BoundedAttributes
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
@@ -96,7 +97,7 @@ def _converter(resource: Any) -> Callable[[Span], Any]:
             context=context_of(span.context, False),
             parent=context_of(span.parent, True) if span.parent and span_id(span.parent) else None,
             resource=resource,
-            attributes=span.attributes,
+            attributes=BoundedAttributes(attributes=span.attributes),
             kind=kinds[span.kind],
             instrumentation_scope=scope,
             status=fine if span.error is None else Status(StatusCode.ERROR, span.error),
@@ -117,7 +118,8 @@ class _ExportLog(logging.Handler):
         kind = str(record.msg)
         if kind != self._last:
             self._last = kind
-            self._say(record.getMessage())
+            why = f" {record.exc_info[1]!r}" if record.exc_info else ""
+            self._say(record.getMessage() + why)
 
 
 def log_once(say: Callable[[str], None]) -> None:
