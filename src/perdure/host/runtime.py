@@ -237,6 +237,7 @@ class Host:
             self.functions,
             loaded.config,
             clock=self._clock,
+            now=hub.committer.time,
             store=self._store.provider,
             token=lambda: hub.token,
             run=self._supervisor.invoke_trigger,

@@ -38,7 +38,7 @@ class TriggerRunner(Protocol):
 
 
 class Timers:
-    """All timer listeners of one host."""
+    """All timer listeners of one host. `now` is the store's clock: those of the hosts may differ."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Timers:
         config: HostConfig,
         *,
         clock: Clock,
+        now: Callable[[], int],
         store: Store,
         token: Callable[[], int],
         run: TriggerRunner,
@@ -72,7 +73,7 @@ class Timers:
         zone = choose_zone(config.app_settings)
         if zone.warning:
             log.write("perdure", WARNING, zone.warning)
-        ports = TimerPorts(clock, store, token, self._fire, self._say, zone.zone, zone.name)
+        ports = TimerPorts(clock, now, store, token, self._fire, self._say, zone.zone, zone.name)
         for function in timers:
             try:
                 trigger = timer_trigger(

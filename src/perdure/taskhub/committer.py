@@ -59,8 +59,8 @@ class Committer:
         self._flying: list[Item] | None = None
         self._scheduled = False
         self._number = 0
-        self._offset = 0
-        self._asked = 0
+        self._offset = clock.now() - int(clock.monotonic() * 1e6)
+        self._asked = 0.0
         self._retry = _RETRY_SECONDS
         self._attempts: list[Item] = []
         self._attempts_timer = False
@@ -77,7 +77,7 @@ class Committer:
         self._give_up()
         self.token, self._number, self._scheduled = token, 0, False
         self._offset = 0
-        self.observe_time(store_time, self._clock.now())
+        self.observe_time(store_time, self._clock.monotonic())
         self._beaten = self._clock.monotonic()
 
     def stop(self) -> None:
@@ -97,10 +97,12 @@ class Committer:
         error = StoreError("this host gave up its place in the task hub: it stops, or others took it for dead")
         self._clock.soon(lambda: done(error))
 
-    def observe_time(self, store_time: int, asked: int) -> None:
-        """Take the store's clock as the time that counts. An answer asked for at `asked` (by this host's clock) bounds
-        how far the two are apart; within the bounds nothing moves."""
-        self._offset = min(max(self._offset, store_time - self._clock.now()), store_time - asked)
+    def observe_time(self, store_time: int, asked: float) -> None:
+        """Take the store's clock as the time that counts. An answer asked for at `asked` (monotonic seconds) bounds how
+        far the two are apart; within the bounds nothing moves. This host's own clock is not looked at: it may be wrong,
+        and it may be set."""
+        now = self._clock.monotonic()
+        self._offset = min(max(self._offset, store_time - int(now * 1e6)), store_time - int(asked * 1e6))
 
     def succeeded(self, asked: float) -> None:
         """The store raised this host's beat when it was asked at `asked` (monotonic seconds)."""
@@ -112,7 +114,7 @@ class Committer:
 
     def time(self) -> int:
         """The store's time, in microseconds, as well as this host can tell."""
-        return self._clock.now() + self._offset
+        return int(self._clock.monotonic() * 1e6) + self._offset
 
     def when_idle(self, call: Callable[[], None]) -> None:
         """Call once nothing waits and no commit is under way."""
@@ -223,7 +225,7 @@ class Committer:
             fields.setdefault(field, []).append(item)
         batch = CommitBatch(self.token, self._number, **{field: tuple(values) for field, values in fields.items()})
         epoch, started = self._epoch, self._clock.monotonic()
-        self._asked = self._clock.now()
+        self._asked = started
 
         def answered(answer: CommitAnswer | StoreError) -> None:
             if epoch == self._epoch:

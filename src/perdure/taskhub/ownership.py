@@ -99,7 +99,14 @@ class Ownership:
                 self._committer.succeeded(asked)
                 self.on_beat()
 
+        def timed(answer: int | StoreError) -> None:
+            if token == self._token and not isinstance(answer, StoreError):
+                # the store's clock may have been set, this machine may have slept
+                self._committer.observe_time(answer, asked)
+                self._timers.look_at_the_clock()
+
         self._store.beat(token, beaten)
+        self._store.time(timed)
         self._registry.warm.sweep()
         self._tick(self._options.host_ttl / _BEATS, self._beat)
 

@@ -79,6 +79,11 @@ class TimerWindow:
 
         self._store.due_timers(token, sys.maxsize, _WINDOW, read)
 
+    def look_at_the_clock(self) -> None:
+        """It may have moved otherwise than this process's own."""
+        self._disarm()
+        self._arm()
+
     def _arm(self) -> None:
         due = self._heap[0][0] if self._heap else (0 if self._horizon == sys.maxsize else self._horizon)
         if not due:

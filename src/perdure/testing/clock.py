@@ -117,6 +117,10 @@ class VirtualClock:
     def random(self) -> float:
         return self._random.random()
 
+    def set(self, skew: float) -> None:
+        """Set the wall clock to so many seconds off."""
+        self._skew = round(skew * 1_000_000)
+
     def stop(self) -> None:
         self.stopped = True
 

@@ -263,7 +263,7 @@ def test_a_daily_timer_fires_once_a_day_through_both_changes_of_the_clock(monkey
 def test_hosts_fire_every_occurrence_once(count: int) -> None:
     world = World("2026-01-01T00:00:30")
     for number in range(count):
-        world.host("0 * * * * *", latency=0.001 * (number + 1), skew=0.2 * number)
+        world.host("0 * * * * *", latency=0.001 * (number + 1), skew=0.02 * number)
     world.run(3600)
     assert world.times() == [f"01-01 {minute // 60:02}:{minute % 60:02}:00" for minute in range(1, 61)]
 
@@ -293,7 +293,7 @@ def test_a_host_that_starts_beside_a_living_one_does_not_run_on_startup() -> Non
     world.run(60)
     first.kill()
     world.run_until("2026-01-01T01:01:00")
-    assert world.times() == ["01-01 00:01:00", "01-01 01:00:01"]
+    assert world.times() == ["01-01 00:01:00", "01-01 01:00:00"]
 
 
 def test_a_host_restarted_after_a_crash_runs_on_startup_once_the_old_one_is_known_dead() -> None:
@@ -315,7 +315,7 @@ def test_another_host_takes_over_from_one_that_died_while_idle() -> None:
     runner = world.runs[-1].host
     runner.kill()
     world.run(120)
-    assert [run.real // SECOND % 60 for run in world.runs] == [0, 0, 1, 0]
+    assert [run.real // (SECOND // 10) % 600 for run in world.runs] == [0, 0, 2, 0]
     assert {run.host for run in world.runs[2:]} == set(hosts) - {runner}
     assert not any(run.past_due for run in world.runs)
 
@@ -409,7 +409,7 @@ def test_a_clock_set_back_and_a_restart_fire_nothing_twice_and_warn() -> None:
         world.host("0 */5 * * * *", skew=-2 * 3600.0, monitor=monitor)
         world.run(2 * 3600 - 60)
         assert len(world.runs) == ran
-        assert any("which is ahead of this machine's clock" in text for text in texts(world))
+        assert any("which is ahead of the store's clock" in text for text in texts(world))
         world.run(600)
         assert len(world.runs) > ran
 

@@ -120,7 +120,7 @@ class Host:
         self.token = next(world.tokens)
         world.live[self.token] = None
         trigger = TimerTrigger("tick", parse_schedule(schedule, world.zone), startup, monitor, retry)
-        ports = TimerPorts(self, self, lambda: self.token, self.fire, self.log, world.zone, world.zone.key)  # type: ignore[arg-type]
+        ports = TimerPorts(self, self.now, self, lambda: self.token, self.fire, self.log, world.zone, world.zone.key)  # type: ignore[arg-type]
         self.listener = TimerListener(trigger, ports)
         self.listener.start()
 

@@ -19,6 +19,7 @@ from perdure.model.operations import (
     StartInstance,
 )
 from perdure.storage.memory import Fate
+from perdure.testing.clock import VirtualClock
 from tests.unit.taskhub.scripted import Bench
 
 
@@ -66,6 +67,40 @@ def test_evicted_sleepers_are_loaded_by_their_timer_and_events():
     assert bench.status("s2") == "Completed"
     bench.time.advance(3001)
     assert bench.wait("s1").record.output == '"fired"'
+
+
+def _sleeps_half_an_hour() -> tuple[VirtualClock, Bench]:
+    """The clock of the store, and a host with one of its own on which an orchestration sleeps."""
+    first = Bench({})
+
+    def sleeper(step, events):
+        return [CompleteOrchestration()] if step else [CreateTimer(0, bench.time.now + 1_800_000_000)]
+
+    bench = Bench({"Sleeper": sleeper}, first.database)
+    first.hub.stop(lambda: None)
+    bench.call(StartInstance("Sleeper", "s1"))
+    bench.time.advance(60)
+    return first.clock, bench
+
+
+def test_a_host_whose_own_clock_is_set_goes_by_that_of_the_store():
+    for hour in (3600, -3600):
+        _, bench = _sleeps_half_an_hour()
+        bench.clock.set(hour)
+        bench.time.advance(1700)
+        assert bench.status("s1") == "Running"
+        bench.time.advance(41)
+        assert bench.status("s1") == "Completed"
+
+
+def test_a_clock_of_the_store_that_is_set_is_noticed_within_seconds():
+    clock, bench = _sleeps_half_an_hour()
+    clock.set(1700)
+    bench.time.advance(5)
+    assert bench.status("s1") == "Running"
+    clock.set(1800)
+    bench.time.advance(5)
+    assert bench.status("s1") == "Completed"
 
 
 def test_drain_writes_results_and_another_host_goes_on():

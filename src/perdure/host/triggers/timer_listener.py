@@ -28,7 +28,7 @@ from perdure.taskhub.interfaces import Timer
 
 #: kind of the hub's settings in which the records lie
 SETTING_KIND = "timer"
-#: seconds after which a waiting listener compares its clock again: clocks jump, machines sleep
+#: seconds after which a waiting listener looks at the clock again: clocks jump, machines sleep
 LONGEST_WAIT = 60.0
 #: seconds between looks at a run, or a start, of another host
 WATCH_EVERY = 2.0
@@ -55,7 +55,7 @@ class TimerListener:
 
     def start(self) -> None:
         """Take up the timer. The first look at the store decides whether something is past due."""
-        now = self._ports.clock.now()
+        now = self._ports.now()
         name, expression = self._trigger.function, self._schedule.expression
         zone_name = self._ports.zone_name
         self._log(
@@ -106,7 +106,7 @@ class TimerListener:
         if self._stopped is not None:
             self._end(self._stopped)
             return
-        decision = decide(self._rules(), record, self._ports.clock.now(), live, starting=self._starting)
+        decision = decide(self._rules(), record, self._ports.now(), live, starting=self._starting)
         if isinstance(decision.step, AskWhoLives):
             self._ports.store.hosts(lambda rows: self._living(record, rows))
         elif decision.record is None:
@@ -158,7 +158,7 @@ class TimerListener:
             self._sleep(WATCH_EVERY, self._look)
 
     def _wait(self, until: int) -> None:
-        left = (until - self._ports.clock.now()) / SECOND
+        left = (until - self._ports.now()) / SECOND
         if left <= 0 and self._stopped is None:
             self._look()
         else:
@@ -180,7 +180,7 @@ class TimerListener:
         firing = Firing(
             self._trigger.function,
             payload(status, zone, adjusts_for_dst=adjusts, past_due=fired.past_due),
-            f"Timer fired at {round_trip(self._ports.clock.now(), zone)}",
+            f"Timer fired at {round_trip(self._ports.now(), zone)}",
             _details(fired, zone),
             attempt,
             self._trigger.retry.count if self._trigger.retry is not None else 0,
@@ -283,7 +283,7 @@ class TimerListener:
             self._log(logging.INFO, f"Function '{name}' is configured to run on startup. Executing now.")
 
     def _report_status(self, record: TimerRecord | None) -> None:
-        name, zone, now = self._trigger.function, self._ports.zone, self._ports.clock.now()
+        name, zone, now = self._trigger.function, self._ports.zone, self._ports.now()
         if self._monitored:
             last, upcoming, updated = (record.last, record.next, record.updated) if record else (0, 0, 0)
             self._log(
@@ -294,8 +294,8 @@ class TimerListener:
         if record is not None and record.last > now + 3600 * SECOND:
             self._log(
                 logging.WARNING,
-                f"Timer '{name}' ran last at {iso(record.last, zone)}, which is ahead of this machine's clock. It runs "
-                f"next at {iso(record.next, zone)}, so that nothing runs twice; check the clocks of the hosts.",
+                f"Timer '{name}' ran last at {iso(record.last, zone)}, which is ahead of the store's clock. It runs "
+                f"next at {iso(record.next, zone)}, so that nothing runs twice; check that clock.",
             )
 
 

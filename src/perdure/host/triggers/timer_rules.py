@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from perdure.host.triggers.schedule import SECOND, CronSchedule, IntervalSchedule
 from perdure.host.triggers.timer_record import NEVER, UNSET, TimerRecord
 
-#: microseconds by which hosts that did not run a timer last look later
-GRACE = SECOND
+#: microseconds by which hosts that did not run a timer last look later: far less than the shortest period, a second
+GRACE = SECOND // 5
 
 
 class TimerRules(Struct, frozen=True):
