@@ -8,77 +8,18 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 
-from tests.acceptance.host import APPS, WEBHOOK, Host, eventually
+from tests.acceptance.cluster import TTL, Cluster
+from tests.acceptance.host import WEBHOOK, Host, eventually
 from tests.postgres_server import PostgresServer
 
-#: the app's hostTtl, and what finding out and taking over may take beyond it
-TTL, BEYOND = 3.0, 2.5
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer(fsync=True)
-    server.make()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(params=["postgres", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty store."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/shared/hub.db"
-        return
-    server: PostgresServer = request.getfixturevalue("server")
-    with server.database() as url:
-        yield url
-
-
-class Cluster:
-    """Hosts of one app on one store."""
-
-    def __init__(self, new_host: Callable[..., Host], store: str, folder: Path) -> None:
-        self._new_host, self._store = new_host, store
-        self.runs_file = folder / "runs"
-        self.runs_file.touch()
-        (folder / "shared").mkdir(exist_ok=True)
-
-    def start(self, *names: str) -> list[Host]:
-        """Start hosts side by side, and wait until each knows of the others."""
-        hosts = [self._new_host(APPS / "cluster", settings=self._settings(name)) for name in names]
-        for host in hosts:
-            host.spawn()
-        for host in hosts:
-            try:
-                eventually(host._running, 30, "the start of a host")
-            except AssertionError as error:
-                raise AssertionError(f"{error}\n{host.log()}") from None
-        # a host asks who else is there three times in a TTL
-        time.sleep(TTL / 3 + 0.2)
-        return hosts
-
-    def _settings(self, name: str) -> dict[str, str]:
-        return {
-            "PERDURE_STORE": self._store,
-            "HOST_NAME": name,
-            "RUNS_FILE": str(self.runs_file),
-            "FUNCTIONS_WORKER_PROCESS_COUNT": "1",
-        }
-
-    def runs(self) -> list[list[str]]:
-        return [line.split() for line in self.runs_file.read_text().splitlines()]
-
-
-@pytest.fixture
-def cluster(new_host: Callable[..., Host], store: str, tmp_path: Path) -> Cluster:
-    return Cluster(new_host, store, tmp_path)
+#: what finding out and taking over may take beyond the app's hostTtl
+BEYOND = 2.5
 
 
 def raise_event(host: Host, instance_id: str, value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,25 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.host import APPS, Host, eventually
-from tests.postgres_server import PostgresServer
 
 PERIOD = 2
 SET_CLOCK = Path(__file__).parent / "set_clock"
 #: how far the clocks of the four hosts are off, in seconds
 AHEAD = {"one": 0, "two": 150, "three": -150, "four": 40}
-
-
-@pytest.fixture(params=["postgres", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty store."""
-    if request.param == "sqlite":
-        (tmp_path / "shared").mkdir()
-        yield f"sqlite:///{tmp_path}/shared/hub.db"
-        return
-    server = PostgresServer(fsync=True)
-    server.make()
-    yield server.url
-    server.remove()
 
 
 @dataclass(frozen=True)
@@ -50,6 +36,7 @@ class Fleet:
     def __init__(self, new_host: Callable[..., Host], store: str, folder: Path) -> None:
         self._new_host, self._store, self._runs = new_host, store, folder / "runs"
         self._runs.touch()
+        (folder / "shared").mkdir(exist_ok=True)
         self.hosts: dict[str, Host] = {}
 
     def start(self, daily: str = "0 0 0 1 1 *", ahead: dict[str, int] | None = None) -> None:

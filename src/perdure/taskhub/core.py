@@ -50,7 +50,7 @@ class TaskHub:
         self.shift.catalog = Catalog(options.names, options.default_version, threadless=options.threadless)
         self.registry.on_ready = self.dispatcher.ready
         self.registry.on_control = self.dispatcher.interrupt
-        self.timers.on_due = self.registry.timer_due
+        self.timers.on_due = self._due
         self.committer.on_dead = self._token_lost
         self.ownership.on_alone = self._alone
         self.ownership.on_beat = self.activities.resume
@@ -125,9 +125,19 @@ class TaskHub:
 
     def left_behind(self, not_before: int) -> None:
         """An instance was created without an owner, to begin at `not_before` (0: now)."""
-        self.ownership.left_behind(not_before)
+        if not_before > self.committer.time():
+            self.timers.add(not_before, 0, 0)
+            return
+        self.ownership.left_behind()
         if not self.registry.alone:
             self.wakes.wake(0)
+
+    def _due(self, seq: int, n: int) -> None:
+        """The time of a message has come, or (0) of a start for later: whoever scans first has it."""
+        if n:
+            self.registry.timer_due(seq, n)
+        else:
+            self.ownership.scan()
 
     def app_changed(self, options: HubOptions) -> None:
         """The app was loaded anew: these are its names and its limits now."""

@@ -92,6 +92,15 @@ class Instance:
         else:
             self.inbox.append(row)
 
+    def merge(self, rows: list[Row]) -> None:
+        """Put messages that another host sent before those that wait and were sent later."""
+        later = [row for row in self.inbox if row.seq > rows[0].seq] if rows else []
+        for row in later:
+            self.inbox.remove(row)
+            self.controls -= isinstance(row.event, CONTROL)
+        for row in sorted([*rows, *later], key=lambda row: row.seq):
+            self.add(row)
+
     def known(self) -> set[int]:
         """The numbers of all messages that are in memory or have been."""
         rows = {row.seq for row in self.inbox}

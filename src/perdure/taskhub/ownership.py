@@ -190,13 +190,9 @@ class Ownership:
             self.on_abandoned_work()
         self._tick(self._scan_pause(), self._scan_tick)
 
-    def left_behind(self, not_before: int) -> None:
-        """An instance was created without an owner, to be started at `not_before` (0: now)."""
-        wait = not_before - self._committer.time()
-        if wait <= 0:
-            self._left_behind = True
-        elif wait < self._options.scan_interval * 1_000_000:
-            self._clock.later(wait / 1e6, self.scan)
+    def left_behind(self) -> None:
+        """An instance was created without an owner."""
+        self._left_behind = True
 
     def starved(self) -> None:
         """This host has few instances to run: take what it left behind before."""

@@ -17,6 +17,8 @@ from perdure.taskhub.warm import WarmInstances
 
 #: how often a failed load is tried again, in seconds
 _RETRY_SECONDS = 0.1
+#: microseconds within which every host looks at the due times of the store
+_SOON = 3_000_000
 #: how soon an instance that moved on while it was read is read again, in seconds
 _REFRESH_SECONDS = 0.01
 
@@ -91,6 +93,9 @@ class Registry:
                 self._loading[verdict.n].append(row)
         if verdict.owner not in self.live:
             self._timers.add(message.due, verdict.seq, verdict.n)
+        elif message.due <= self._time() + _SOON:
+            # its owner may not look at due times before that
+            self._wakes.wake(verdict.owner, verdict.n)
 
     def deliver(self, n: int, row: Row, owner: int, *, ahead: bool = False) -> None:
         """Bring a durable message to instance `n`, whose row named `owner` when it was committed.
@@ -228,14 +233,13 @@ class Registry:
         self._admit(instance)
 
     def _take_in(self, instance: Instance, rows: list[Row]) -> None:
-        """Add rows in the order given; those that are not yet due are held back."""
+        """Add rows, given in their order; those that are not yet due are held back."""
         now = self._time()
         for row in rows:
             if row.due > now:
                 instance.add_timer(row)
                 self._timers.add(row.due, row.seq, instance.state.n)
-            else:
-                instance.add(row)
+        instance.merge([row for row in rows if row.due <= now])
 
     # -- messages that other hosts sent
 

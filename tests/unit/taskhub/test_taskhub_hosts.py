@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from msgspec.structs import replace
+
 from perdure.model.actions import CompleteOrchestration, CreateTimer, ScheduleTask
 from perdure.model.history import EventRaised, TimerFired
 from perdure.model.instance import InstanceFilter
@@ -15,8 +17,11 @@ from perdure.model.operations import (
     RaiseEvent,
     RefusalCode,
     Refused,
+    ResumeInstance,
+    SignalEntityOperation,
     Started,
     StartInstance,
+    SuspendInstance,
 )
 from perdure.storage.memory import Fate
 from perdure.testing.clock import VirtualClock
@@ -46,7 +51,9 @@ def test_a_start_for_later_waits_in_the_store():
     bench.call(StartInstance("Chain", "c1", start_at=bench.time.now + 600_000_000))
     bench.time.advance(590)
     assert bench.status("c1") == "Pending" and len(bench.hub.registry.warm) == 0
-    bench.time.advance(13)
+    bench.time.advance(9.9)
+    assert bench.status("c1") == "Pending"
+    bench.time.advance(0.2)
     assert bench.status("c1") == "Completed"
 
 
@@ -213,6 +220,38 @@ def test_an_event_raised_at_another_host_reaches_the_owner():
     assert token == first.hub.token
     first.hub.woken(n)
     assert first.wait("w1").record.output == "5"
+
+
+def test_an_event_that_comes_by_another_host_goes_before_those_raised_after_it():
+    first = Bench({"Waiting": waiting})
+    first.call(StartInstance("Waiting", "w1"))
+    second = Bench({"Waiting": waiting}, first.database)
+    first.call(SuspendInstance("w1", "wait"))
+    assert second.call(RaiseEvent("w1", "go", "5")) == Done()
+    assert first.call(RaiseEvent("w1", "go", "6")) == Done()
+    _, n = second.hub.wakes.woken[-1]
+    first.hub.woken(n)
+    first.time.advance(0.1)
+    first.call(ResumeInstance("w1", "go on"))
+    assert first.wait("w1").record.output == "5"
+
+
+def test_the_owner_is_told_of_a_message_that_is_due_before_it_looks():
+    first = Bench({})
+    add = SignalEntityOperation("@counter@c", "add", "1")
+    first.call(add)
+    second = Bench({}, first.database)
+    first.time.advance(5)
+    second.call(replace(add, due=first.time.now + 3_600_000_000))
+    assert second.hub.wakes.woken == []
+    second.call(replace(add, due=first.time.now + 400_000))
+    token, n = second.hub.wakes.woken[-1]
+    assert token == first.hub.token
+    first.hub.woken(n)
+    first.time.advance(0.38)
+    assert len(first.executor.batches) == 1
+    first.time.advance(0.02)
+    assert len(first.executor.batches) == 2
 
 
 def test_a_store_outage_makes_nobody_dead_and_nothing_run_twice():

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import timedelta
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -35,6 +36,19 @@ def waits(context):
     for _ in range(context.get_input()):
         got.append((yield context.wait_for_external_event("go")))
     return got
+
+
+@app.orchestration_trigger(context_name="context")
+def sleeps(context):
+    due = context.current_utc_datetime + timedelta(seconds=context.get_input())
+    yield context.create_timer(due)
+    return [due.isoformat(), context.current_utc_datetime.isoformat()]
+
+
+@app.orchestration_trigger(context_name="context")
+def calls(context):
+    key, value = context.get_input()
+    return (yield context.call_entity(df.EntityId("counter", key), "add", value))
 
 
 @app.activity_trigger(input_name="asked")
