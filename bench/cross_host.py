@@ -56,7 +56,7 @@ def has(status: str) -> Callable[[int, Any], bool]:
 
 
 class Kinds:
-    """Each method does one of a kind and gives its seconds. `own` is the owner's host, `other` the one that is asked."""
+    """Each method does one of a kind and gives its seconds. `own` is the owner's host, `other` who is asked."""
 
     def __init__(self, own: Host, other: Host) -> None:
         self._own, self._other = Client(own.port), Client(other.port)

@@ -10,7 +10,6 @@ import pytest
 from tests.acceptance.cluster import Cluster
 from tests.acceptance.host import EXAMPLES, REPLAY_ON_EVERY_TURN, Host
 from tests.postgres_server import PostgresServer
-from tests.postgres_server import PostgresServer
 
 NewHost = Callable[..., Host]
 
@@ -61,22 +60,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that writes to disk as in production."""
+    """A database server that a test may stop; it writes to disk as in production."""
     server = PostgresServer(fsync=True)
     server.make()
     yield server
     server.remove()
-
-
-@pytest.fixture(params=["postgres", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty store."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/shared/hub.db"
-        return
-    server: PostgresServer = request.getfixturevalue("server")
-    with server.database() as url:
-        yield url
 
 
 @pytest.fixture

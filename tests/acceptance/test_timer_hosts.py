@@ -116,6 +116,8 @@ def test_a_run_that_dies_with_its_host_runs_once_more_elsewhere(fleet: Fleet) ->
     assert fleet.next("tick")
 
 
+# hosts that share a file share a clock
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
 def test_hosts_whose_clocks_differ_by_minutes_fire_on_time(fleet: Fleet) -> None:
     fleet.start(ahead=AHEAD)
     for _ in range(5):

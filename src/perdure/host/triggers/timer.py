@@ -59,8 +59,9 @@ class TimerStore(Protocol):
 class TimerPorts(Struct, frozen=True):
     """What a listener needs of its host.
 
-    `now` gives microseconds since 1970 by the clock that all hosts go by, the store's. `fire` answers once with whether the run succeeded, never from inside the call; `log` takes Python's level and a
-    text; `token` is this host's, by now.
+    `now` gives microseconds since 1970 by the clock that all hosts go by, the store's. `fire` answers once with whether
+    the run succeeded, never from inside the call; `log` takes Python's level and a text; `token` is this host's, by
+    now.
     """
 
     clock: Clock
