@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import string
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from perdure.host import entity_api, management_api
 from tests.acceptance.host import APPS, WEBHOOK, Host
 
 EXAMPLES = 25
@@ -131,6 +134,8 @@ def check(host: Host, document: dict[str, Any], method: str, path: str, what: di
         answer = host.request(method.upper(), WEBHOOK + to, **request)
         told = f"{method} {to} {request}: {answer.status_code} {answer.text[:500]}"
         assert str(answer.status_code) in what["responses"], told
+        for header in what["responses"][str(answer.status_code)].get("headers", {}):
+            assert header in answer.headers, told
         content = what["responses"][str(answer.status_code)].get("content")
         if content is None:
             assert not answer.content or answer.status_code == 404, told
@@ -152,15 +157,27 @@ def test_every_request_is_answered_as_documented(host: Host, document: dict[str,
 def test_other_methods_and_paths_are_404(host: Host, document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         for method in METHODS:
-            if method not in item and path not in ("/makeprimary", "/entities"):
+            if method not in item and path != "/entities":
                 answer = host.request(method.upper(), WEBHOOK + path)
                 assert (answer.status_code, answer.content) == (404, b""), f"{method} {path}"
 
 
 def test_the_document_names_every_parameter_once(document: dict[str, Any]) -> None:
-    assert len(operations(document)) == 23
+    assert len(operations(document)) == 26
     for method, path, what in operations(document):
         names = [(p["in"], p["name"]) for p in what["parameters"]]
         assert len(names) == len(set(names)), f"{method} {path}"
         for name in [part[1:-1] for part in path.split("/") if part.startswith("{")]:
             assert ("path", name) in names
+
+
+def test_the_document_has_every_parameter_that_is_read(document: dict[str, Any]) -> None:
+    named = {p["name"].lower() for _, _, what in operations(document) for p in what["parameters"]}
+    reading = re.compile(r"parameters\.\w+\(\"([^\"]+)\"|headers\.get\(\"([^\"]+)\"")
+    for module in (management_api, entity_api):
+        read = {(a or b).lower() for a, b in reading.findall(inspect.getsource(module))}
+        assert read - named - OF_EVERY_REQUEST == set()
+
+
+#: the key, what the body is, and where the trace began
+OF_EVERY_REQUEST = {"code", "x-functions-key", "content-type", "traceparent"}

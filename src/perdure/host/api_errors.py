@@ -50,7 +50,5 @@ def refusal(refused: Refused) -> Response:
             return bad_argument(refused.text)
         case RefusalCode.EXISTS | RefusalCode.WRONG_STATE:
             return conflict(refused.text)
-        case RefusalCode.NOT_BUILT:
-            return message(501, refused.text)
         case RefusalCode.UNAVAILABLE:
             return message(503, refused.text)

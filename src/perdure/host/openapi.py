@@ -24,6 +24,14 @@ _TEXTS = {
     503: "The host is starting or stopping, or the store does not answer.",
 }
 _ALWAYS = (400, 401, 404, 503)
+_HEADERS = {
+    "Location": "Where the status is.",
+    "Retry-After": "Ask there after so many seconds.",
+    "x-ms-continuation-token": "For the request of the next page; empty after the last.",
+}
+_NO_HEADERS: dict[int, tuple[str, ...]] = {}
+_LATER = {202: ("Location", "Retry-After")}
+_PAGED = {200: ("x-ms-continuation-token",)}
 
 
 def _parameter(name: str, schema: Json, text: str, where: str = "query", required: bool = False) -> Json:
@@ -77,14 +85,18 @@ def _operation(
     answers: Mapping[int, Json | None],
     body: Json | None = None,
     more: tuple[int, ...] = (),
+    headers: Mapping[int, tuple[str, ...]] = _NO_HEADERS,
 ) -> Json:
-    """One operation. `answers` has the schema of each documented body, None for no body."""
+    """One operation. `answers` has the schema of each documented body, None for no body; `headers` those that an
+    answer always has."""
     responses: Json = {}
     for status in sorted({*answers, *_ALWAYS, *more}):
         response: Json = {"description": _TEXTS[status]}
         schema = answers.get(status, _ref("Error") if status in (400, 500, 503) else None)
         if schema is not None:
             response["content"] = {"application/json": {"schema": schema}}
+        if status in headers:
+            response["headers"] = {n: {"description": _HEADERS[n], "schema": _TEXT} for n in headers[status]}
         responses[str(status)] = response
     made: Json = {"summary": text, "parameters": [*parameters, *_COMMON], "responses": responses}
     if body is not None:
@@ -101,7 +113,8 @@ def _paths() -> Json:
     start = {200: {}, 202: links}
     key = _parameter("Idempotency-Key", _TEXT, "The same key and function start once in 24 hours.", "header")
     failed = _parameter("returnInternalServerErrorOnFailure", _FLAG, "For the status link of the answer (false).")
-    begin = [_path("functionName", "The orchestrator."), key, failed, *_WAIT]
+    version = _parameter("version", _TEXT, "The version of the orchestrator; the app's without it.")
+    begin = [_path("functionName", "The orchestrator."), version, key, failed, *_WAIT]
     input_ = _json_body("The input: any JSON value.")
     control = {
         verb: {"post": _operation(text, [_ID, _REASON], {202: None}, more=(410, 500))}
@@ -127,7 +140,7 @@ def _paths() -> Json:
     listed = {200: {"type": "array", "items": _ref("Entity")}}
     data = _json_body("The input: JSON, or a text of another content type.")
     purge = [
-        _FILTERS[0],
+        {**_FILTERS[0], "required": True},
         _FILTERS[1],
         _parameter("runtimeStatus", _TEXT, "Statuses in any case, with commas between or repeated."),
         _parameter("includeRunning", _FLAG, "Those that have not finished, too (false)."),
@@ -136,23 +149,26 @@ def _paths() -> Json:
     waiting = _parameter("wait", _SECONDS, "Answer when the instance has ended, after so many seconds (300) at most.")
     return {
         "orchestrators/{functionName}": {
-            "post": _operation("Start an orchestration.", begin, start, input_, (413, 500)),
+            "post": _operation("Start an orchestration.", begin, start, input_, (413, 500), _LATER),
         },
         "orchestrators/{functionName}/{instanceId}": {
-            "post": _operation("Start an orchestration under an id.", [*begin, _ID], start, input_, (413, 500)),
+            "post": _operation("Start an orchestration under an id.", [*begin, _ID], start, input_, (413, 500), _LATER),
         },
         "instances": {
             "get": _operation(
                 "List instances.",
                 [*_FILTERS, _TOP, _TOKEN, _SHOWN[0]],
                 {200: {"type": "array", "items": status}},
+                headers=_PAGED,
             ),
             "delete": _operation(
                 "Delete finished orchestrations.", purge, {200: _ref("Purged"), 400: _ref("ErrorOrText")}
             ),
         },
         "instances/{instanceId}": {
-            "get": _operation("The status.", [_ID, *_SHOWN, waiting], {200: status, 202: status, 500: status}),
+            "get": _operation(
+                "The status.", [_ID, *_SHOWN, waiting], {200: status, 202: status, 500: status}, headers=_LATER
+            ),
             "delete": _operation("Delete an instance, whatever its status.", [_ID], {200: _ref("Purged")}),
         },
         "instances/{instanceId}/raiseEvent/{eventName}": {
@@ -170,7 +186,9 @@ def _paths() -> Json:
                 "Start again with the original input.",
                 [_ID, _parameter("restartWithNewInstanceId", _FLAG, "Under a new id (true)."), failed, *_WAIT],
                 start,
-                more=(500,),
+                _json_body("Looked at only to say what is wrong with it."),
+                (413, 500),
+                _LATER,
             ),
         },
         "counts": {
@@ -180,9 +198,9 @@ def _paths() -> Json:
                 {200: _ref("Counts")},
             )
         },
-        "entities": {"get": _operation("List entities.", entities, listed)},
+        "entities": {"get": _operation("List entities.", entities, listed, headers=_PAGED)},
         "entities/{entityName}": {
-            "get": _operation("List the entities of a name.", [entity[0], *entities], listed),
+            "get": _operation("List the entities of a name.", [entity[0], *entities], listed, headers=_PAGED),
             "post": _operation("Signal the entity with the empty key.", [entity[0], op], {202: None}, data, (413,)),
             "delete": _operation("Signal `delete` to the entity with the empty key.", [entity[0]], {202: None}),
         },
@@ -191,7 +209,10 @@ def _paths() -> Json:
             "post": _operation("Signal an entity.", [*entity, op], {202: None}, data, (413,)),
             "delete": _operation("Signal `delete` to an entity.", entity, {202: None}),
         },
-        "makeprimary": {"post": _operation("Refused: there is no app lease.", [], {500: _ref("Error")})},
+        "makeprimary": {
+            verb: _operation("Refused: there is no app lease.", [], {500: _ref("Error")})
+            for verb in ("get", "put", "post", "delete")
+        },
         "operations": {
             "post": _operation(
                 "Operations and answers as values of this version, for `perdure.client` and the command line.",

@@ -180,7 +180,6 @@ class RefusalCode(str, Enum):
     UNKNOWN_FUNCTION = "unknown_function"
     BAD_REQUEST = "bad_request"
     UNAVAILABLE = "unavailable"
-    NOT_BUILT = "not_built"
 
 
 class _Answer(Struct, frozen=True, array_like=True):

@@ -66,7 +66,6 @@ _REFUSALS = {
     ops.RefusalCode.UNKNOWN_FUNCTION: 400,
     ops.RefusalCode.BAD_REQUEST: 400,
     ops.RefusalCode.UNAVAILABLE: 503,
-    ops.RefusalCode.NOT_BUILT: 501,
 }
 _ERROR_MESSAGES = {400: "One or more of the arguments submitted is incorrect"}
 _RUNNING = (RuntimeStatus.RUNNING, RuntimeStatus.PENDING, RuntimeStatus.CONTINUED_AS_NEW, RuntimeStatus.SUSPENDED)

@@ -141,13 +141,6 @@ def test_start_refused(api: tuple[FakeHub, httpx.Client], code: RefusalCode, sta
     assert answer.json()["StackTrace"] == ""
 
 
-def test_what_is_not_built_is_a_501(api: tuple[FakeHub, httpx.Client]) -> None:
-    hub, client = api
-    hub.answers[RewindInstance] = Refused(RefusalCode.NOT_BUILT, "Rewind is not built yet.")
-    answer = client.post(f"{HOOK}/instances/abc/rewind")
-    assert (answer.status_code, answer.json()) == (501, {"Message": "Rewind is not built yet."})
-
-
 def test_start_and_wait(api: tuple[FakeHub, httpx.Client]) -> None:
     hub, client = api
     hub.answers[StartInstance] = Started("abc")
