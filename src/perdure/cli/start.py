@@ -63,13 +63,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def flags() -> list[tuple[str, str]]:
+    """Every flag with what it does."""
+    return [(flag, action.help or "") for action in parser()._actions for flag in action.option_strings]
+
+
 def parse(words: Sequence[str]) -> tuple[Flags, list[str]]:
     """The flags, and those that were given and have no effect. Raises `UsageError`."""
     joined, ignored = _prepared(words)
     known, unknown = parser().parse_known_args(joined)
     for word in unknown:
-        flags = [flag for action in parser()._actions for flag in action.option_strings]
-        near = difflib.get_close_matches(word.split("=")[0], flags, 1)
+        near = difflib.get_close_matches(word.split("=")[0], [flag for flag, _ in flags()], 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UsageError(f"perdure start: '{word}' is unknown.{hint} 'perdure start --help' lists the flags.")
     values = vars(known)
