@@ -95,6 +95,13 @@ def test_start_refused(host: Host, new_id: str) -> None:
     assert text == "An Orchestration instance with the status Running already exists."
 
 
+def test_half_an_emoji_is_json(host: Host, new_id: str) -> None:
+    half = '"\\ud83d"'
+    assert post(host, f"orchestrators/echo/{new_id}", content=half.encode())[0] == 202
+    host.finished(new_id)
+    assert f'"input":{half},"customStatus":null,"output":{half},' in host.get(f"{WEBHOOK}/instances/{new_id}").text
+
+
 def test_start_over_a_finished_one(host: Host, new_id: str) -> None:
     ended(host, "echo", new_id, 1)
     host.begin_webhook("echo", 2, new_id)

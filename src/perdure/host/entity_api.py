@@ -9,6 +9,7 @@ import msgspec
 
 from perdure.host.api_errors import EMPTY, message, refusal
 from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
+from perdure.host.json_body import json_text
 from perdure.host.query_values import Parameters
 from perdure.model.history_view import full_time, raw_payload
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, entity_scheduler_id
@@ -73,10 +74,9 @@ class EntityApi:
         body = await request.body()
         text: str | None = None
         if body and media_type(request.headers.get("content-type")) == "application/json":
-            try:
-                text = msgspec.json.format(body, indent=-1).decode("utf-8")
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                return message(400, f"Could not parse JSON content: {error}")
+            text, wrong = json_text(body)
+            if wrong is not None:
+                return message(400, f"Could not parse JSON content: {wrong}")
         elif body:
             text = msgspec.json.encode(body.decode("utf-8", "replace")).decode("utf-8")
         entity = entity_scheduler_id(name, key)

@@ -17,6 +17,7 @@ from perdure.host.api_errors import (
 )
 from perdure.host.entity_api import EntityApi
 from perdure.host.exchange import JSON_TYPE, ClientGone, Request, Response, json_response, media_type
+from perdure.host.json_body import json_text
 from perdure.host.links import WEBHOOK_PATH, LinkTerms, management_links
 from perdure.host.openapi import document
 from perdure.host.operations_api import carry_out
@@ -378,18 +379,6 @@ def unknown_to_restart(instance_id: str) -> Response:
             "StackTrace": "",
         },
     )
-
-
-def json_text(body: bytes) -> tuple[str | None, str | None]:
-    """The compact JSON text of a body (None for an empty one), and what is wrong with it, if anything."""
-    if body.startswith(b"\xef\xbb\xbf"):
-        body = body[3:]
-    if not body.strip():
-        return None, None
-    try:
-        return msgspec.json.format(body, indent=-1).decode("utf-8"), None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return None, str(error) or "the JSON is nested too deeply"
 
 
 def _done(answer: OperationAnswer) -> Response:

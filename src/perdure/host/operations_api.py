@@ -9,6 +9,7 @@ import msgspec
 
 from perdure.host.api_errors import bad_argument
 from perdure.host.exchange import JSON_TYPE, Request, Response
+from perdure.host.json_body import json_text
 from perdure.model.operations import ListInstances, Operation, OperationAnswer
 
 LARGEST_PAGE = 1000
@@ -37,7 +38,7 @@ def _problem(operation: Operation) -> str | None:
     if isinstance(operation, ListInstances) and not 1 <= operation.top <= LARGEST_PAGE:
         return f"top is {operation.top}. Expected 1 to {LARGEST_PAGE}."
     text = getattr(operation, "input", None)
-    if text is not None and not _is_json(text):
+    if text is not None and json_text(text.encode("utf-8", "surrogatepass"))[0] is None:
         return f"input is no JSON text: {text[:100]!r}."
     times = [(name, getattr(operation, name, 0)) for name in ("start_at", "due")]
     chosen = getattr(operation, "filter", None)
@@ -48,14 +49,6 @@ def _problem(operation: Operation) -> str | None:
     if not _is_storable(msgspec.to_builtins(operation)):
         return "A number is beyond 64 bits."
     return None
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False
-    return True
 
 
 def _is_storable(value: Any) -> bool:
