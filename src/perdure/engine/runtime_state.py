@@ -54,6 +54,8 @@ class RuntimeState(Struct, frozen=True):
     trace: str | None = None
     began: int = 0
     lock: EntityLock | None = None
+    #: code that has not begun waits until then
+    not_before: int = 0
 
     @property
     def begun(self) -> bool:
@@ -95,6 +97,7 @@ def from_record(record: InstanceRecord) -> RuntimeState:
         trace=record.trace,
         began=record.started if record.generation == 0 else 0,
         lock=decode_lock(record.custom_status) if record.lock_holder else None,
+        not_before=record.not_before,
     )
 
 
@@ -148,6 +151,7 @@ def moved(
         state.parked,
         state.trace,
         (state.began if state.first_turn else time) if first_turn else 0,
+        not_before=state.not_before,
     )
 
 

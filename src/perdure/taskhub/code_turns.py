@@ -27,6 +27,10 @@ class CodeTurns:
     def start(self, instance: Instance) -> None:
         """Run the code with what waits for the instance."""
         state = instance.state
+        if not state.begun and state.not_before > self._shift.committer.time():
+            # an event or a resume came before the time of the start: it waits in the store like the start itself
+            self._let_go(instance, state.not_before)
+            return
         rows = instance.take(self._shift.options.turn_messages)
         events: list[HistoryEvent] = []
         for row in rows:
@@ -58,9 +62,12 @@ class CodeTurns:
         instance.give_back()
         state = instance.state
         self._shift.telemetry.refused(state.instance_id, state.name, refusal)
+        self._let_go(instance, self._shift.committer.time() + _REFUSED_MICROSECONDS)
+
+    def _let_go(self, instance: Instance, not_before: int) -> None:
+        """Leave an instance to whoever finds it ready after that time."""
         self._shift.registry.forget(instance)
-        wait = self._shift.committer.time() + _REFUSED_MICROSECONDS
-        self._shift.committer.release(Release(state.n, wait), lambda answer: None)
+        self._shift.committer.release(Release(instance.state.n, not_before), lambda answer: None)
 
     def run(self, instance: Instance, time: int, events: list[HistoryEvent], history: list[bytes] | None) -> None:
         """Run the code with these events; `history` None: where no session stands, it is read first."""

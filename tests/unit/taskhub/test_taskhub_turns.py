@@ -77,6 +77,39 @@ def test_fan_out_runs_within_its_slots(slots):
     assert len(bench.executor.ran) == 40
 
 
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [RaiseEvent("w1", "go", '"early"')],
+        [SuspendInstance("w1"), ResumeInstance("w1"), RaiseEvent("w1", "go", '"early"')],
+        [SuspendInstance("w1"), RaiseEvent("w1", "go", '"early"'), ResumeInstance("w1")],
+    ],
+)
+def test_nothing_makes_a_scheduled_start_come_early(operations):
+    bench = Bench({"Wait": waiting})
+    start_at = bench.time.now + 600_000_000
+    bench.call(StartInstance("Wait", "w1", start_at=start_at))
+    for operation in operations:
+        assert bench.call(operation) == Done()
+        bench.time.advance(1)
+    bench.time.advance(300)
+    assert bench.status("w1") == "Pending"
+    assert bench.executor.turns == []
+    assert bench.hub.registry.warm.get(bench.call(GetInstance("w1")).record.n) is None, "it waits in the store"
+    bench.time.advance(305)
+    found = bench.wait("w1")
+    assert found.record.output == '"early"'
+    assert found.record.started >= start_at
+
+
+def test_a_scheduled_start_can_be_terminated_early():
+    bench = Bench({"Wait": waiting})
+    bench.call(StartInstance("Wait", "w1", start_at=bench.time.now + 600_000_000))
+    assert bench.call(TerminateInstance("w1", "no")) == Done()
+    bench.time.advance(1)
+    assert bench.status("w1") == "Terminated"
+
+
 def test_events_wait_and_are_refused_when_it_is_too_late():
     bench = Bench({"Waiting": waiting})
     bench.call(StartInstance("Waiting", "w1"))
