@@ -7,13 +7,7 @@ from collections.abc import Callable, Iterable
 from perdure.engine.runtime_state import runs_code
 from perdure.engine.spans import activity_span
 from perdure.model.commit_plan import ActivityResult, Attempt, Message, MessageVerdict, WorkItem, WorkReturn
-from perdure.model.execution import (
-    ActivityCompleted,
-    ActivityFailed,
-    ActivityLost,
-    ActivityOutcome,
-    ActivityRequest,
-)
+from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityLost, ActivityOutcome, ActivityRequest
 from perdure.model.failure import FailureDetails
 from perdure.model.history import HistoryEvent, TaskCompleted, TaskFailed
 from perdure.storage.provider import StoreError
