@@ -154,6 +154,31 @@ class TestLostAnswers:
         assert len(host.load(n).inbox) == 1
 
 
+class TestDurability:
+    def test_a_commit_is_flushed_when_it_is_answered_whatever_the_role_has_set(self, server: PostgresServer) -> None:
+        """What is in force when a transaction ends is noted by a trigger that runs at its very end."""
+        server.psql("CREATE ROLE hasty SUPERUSER LOGIN")
+        server.psql("ALTER ROLE hasty SET synchronous_commit = off")
+        site = PostgresSite(server.url.replace("//perdure@", "//hasty@"), f"store_{next(_schemas)}")
+        try:
+            host = ContractHost(site)
+            assert site.sql("SHOW synchronous_commit")[0][0] == "off"
+            site.sql(
+                "CREATE TABLE noted (setting text, place pg_lsn)",
+                f"CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO {site.schema}.noted "
+                "VALUES (current_setting('synchronous_commit'), pg_current_wal_insert_lsn()); RETURN NULL; END $$",
+                "CREATE CONSTRAINT TRIGGER noting AFTER UPDATE ON host DEFERRABLE INITIALLY DEFERRED "
+                "FOR EACH ROW EXECUTE FUNCTION note()",
+            )
+            n = host.running("a")
+            host.commit(turns=[turn(n, 1, messages=(Message(n, EVENT),))])
+            flushed = "SELECT setting, place <= pg_current_wal_flush_lsn() FROM noted"
+            assert [tuple(row) for row in site.sql(flushed)] == [("on", True)] * 3
+        finally:
+            site.close()
+            server.psql("DROP ROLE hasty")
+
+
 class TestConflicts:
     def test_a_lock_that_is_held_for_long_is_no_culprit(self, site: PostgresSite) -> None:
         """The commit is to be repeated, not taken apart until somebody is parked for it."""
