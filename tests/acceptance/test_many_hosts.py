@@ -187,6 +187,49 @@ def test_a_host_that_stops_hands_over_within_a_second(cluster: Cluster) -> None:
     assert len(two.completed("long", 10)) == 4
 
 
+def drain_state(host: Host) -> str:
+    state: str = host.get("/admin/host/drain/status").json()["state"]
+    return state
+
+
+def test_a_drained_host_takes_work_again(cluster: Cluster) -> None:
+    (one,) = cluster.start("one")
+    assert one.post("/admin/host/resume").status_code == 200, "nothing is to be done"
+    one.begin_webhook("waits", 2, "w")
+    one.begin_webhook("fan", {"width": 3, "seconds": 2.0}, "f")
+    eventually(lambda: (one.status("w") or {}).get("runtimeStatus") == "Running", what="the start")
+    time.sleep(0.3)
+    assert one.post("/admin/host/drain").status_code == 202
+    assert drain_state(one) == "InProgress"
+    assert one.get("/runtime/health/ready").status_code == 503
+    assert one.post(f"{WEBHOOK}/orchestrators/waits/no").status_code == 503
+    # while activities still run
+    assert one.post("/admin/host/resume").status_code == 200
+    assert drain_state(one) == "Disabled"
+    eventually(lambda: one.get("/runtime/health/ready").status_code == 200, 2, "readiness")
+    raise_event(one, "w", 1)
+    assert len(one.completed("f", 10)) == 3 and len(cluster.runs()) == 3
+    # and when it is drained
+    assert one.post("/admin/host/drain").status_code == 202
+    eventually(lambda: drain_state(one) == "Completed", what="the end of the drain")
+    (two,) = cluster.start("two")
+    raise_event(two, "w", 2)
+    assert two.completed("w", 5) == [1, 2]
+    assert one.post("/admin/host/resume").status_code == 200
+    one.begin_webhook("chain", {"steps": 3, "seconds": 0}, "c")
+    assert len(one.completed("c", 10)) == 3
+    two.begin_webhook("fan", {"width": 16, "seconds": 0.4}, "g")
+    assert set(two.completed("g", 15)) == {"one", "two"}
+    # one that stops is past that
+    one.begin_webhook("fan", {"width": 8, "seconds": 3.0}, "last")
+    time.sleep(0.5)
+    assert one.process is not None
+    one.process.send_signal(signal.SIGTERM)
+    eventually(lambda: one.get("/admin/host/status").json()["state"] == "Stopping", 5, "the stop")
+    assert one.post("/admin/host/resume").status_code == 409
+    assert one.process.wait(20) == 0
+
+
 def test_the_database_may_restart(new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path) -> None:
     with server.database() as url:
         cluster = Cluster(new_host, url, tmp_path)

@@ -49,8 +49,8 @@ class HostControl(Protocol):
     def drain_state(self) -> tuple[str, int]:
         """Disabled, InProgress or Completed, and the number of runs under way."""
 
-    def resume(self) -> bool:
-        """Take work again after a drain; False when that is not possible."""
+    async def resume(self) -> str | None:
+        """Take work again after a drain. None when the host does, else why not."""
 
     def effective_settings(self) -> dict[str, Any]:
         """The settings that the host runs by."""
@@ -84,7 +84,8 @@ class AdminApi:
                 state, running = self._host.drain_state()
                 return json_response(200, {"state": state, "outstandingInvocations": running, "outstandingRetries": 0})
             case ["POST", "host", "resume"]:
-                return Response(200) if self._host.resume() else Response(409)
+                reason = await self._host.resume()
+                return Response(200) if reason is None else json_response(409, {"Message": reason})
             case ["POST", "host", "synctriggers"]:
                 return json_response(200, {"status": "success"})
             case ["GET" | "POST", "warmup"]:

@@ -56,6 +56,8 @@ from perdure.taskhub.retention import Retention
 
 #: what stopping may take beyond the grace of running functions, in seconds
 _CLOSING = 3.0
+#: what taking work again after a drain may take, in seconds
+_RESUMING = 10.0
 #: after this time a host that is not ready says so
 _SLOW_START = 20.0
 
@@ -227,15 +229,20 @@ class Host:
 
     def _take(self, loaded: LoadedApp) -> None:
         """Serve these functions from now on."""
+        loaded.tell(self._log)
+        timers = self._new_timers(loaded.functions)
+        self.functions = loaded.functions.without(timers.mistakes)
+        self.errors = loaded.errors + [in_error(function, text) for function, text in timers.mistakes.items()]
+        if not self._drained:
+            self._serve(timers)
+
+    def _new_timers(self, functions: FunctionList) -> Timers:
         assert self._store is not None
         assert self._hub is not None
         hub = self._hub
-        loaded.tell(self._log)
-        self.functions, self.errors = loaded.functions, loaded.errors
-        self._front.serve(self.functions.routes)
-        self._timers = Timers(
-            self.functions,
-            loaded.config,
+        return Timers(
+            functions,
+            self._config,
             clock=self._clock,
             now=hub.committer.time,
             store=self._store.provider,
@@ -243,9 +250,11 @@ class Host:
             run=self._supervisor.invoke_trigger,
             log=self._log,
         )
-        self.functions = loaded.functions.without(self._timers.mistakes)
-        self.errors += [in_error(function, text) for function, text in self._timers.mistakes.items()]
-        self._timers.start()
+
+    def _serve(self, timers: Timers) -> None:
+        self._front.serve(self.functions.routes)
+        self._timers = timers
+        timers.start()
 
     def _take_anew(self, loaded: LoadedApp) -> None:
         """The app was loaded again: the host, its token and what waits in it stay."""
@@ -362,8 +371,10 @@ class Host:
     def unready(self) -> list[str]:
         """Why the host cannot do its work now; empty when it can."""
         reasons = []
-        if self._drained or self.state != "Running":
-            reasons.append(f"The host is {'drained' if self.state == 'Running' else self.state.lower()}.")
+        if self.state != "Running":
+            reasons.append(f"The host is {self.state.lower()}.")
+        elif self._drained or (self._hub is not None and self._hub.token and not self._hub.accepting):
+            reasons.append("The host is drained.")
         elif not self._supervisor.processes:
             reasons.append("No worker process has loaded the app.")
         if self._hub is None or not self._hub.token:
@@ -372,9 +383,16 @@ class Host:
             reasons.append("The store has not taken anything for so long that other hosts may take this one for dead.")
         return reasons
 
-    def resume(self) -> bool:
-        """Taking work again after a drain is not possible: the host must be restarted."""
-        return not self._drained
+    async def resume(self) -> str | None:
+        """Take work again after a drain, whether that is over or not. None when the host does, else why not."""
+        if self.state != "Running" or self._hub is None:
+            return f"The host is {self.state.lower()}."
+        if self._drained:
+            self._drained = False
+            self._serve(self._new_timers(self.functions))
+        if not await _within(asyncio.ensure_future(_called(self._hub.resume)), _RESUMING):
+            return "The store does not answer. The host takes work again as soon as it does."
+        return None
 
     async def _stop(self) -> None:
         assert self._hub is not None

@@ -179,6 +179,17 @@ class MemoryStore:
 
         self._transact("leave", lambda: (frozenset({_host(token)}), apply), done)
 
+    def come_back(self, token: int, names: dict[str, tuple[str, ...]], done: Callback[bool]) -> None:
+        def apply() -> bool:
+            host = self._tables.hosts.get(token)
+            if host is None or host.dead:
+                return False
+            host.leaving = False
+            host.registration = replace(host.registration, names=names)
+            return True
+
+        self._transact("come_back", lambda: (frozenset({_host(token)}), apply), done)
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         def apply() -> bool:
             host = self._tables.hosts.get(token)

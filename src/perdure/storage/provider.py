@@ -126,6 +126,10 @@ class Provider(Protocol):
         """The host takes no more turns: others may claim its instances from now on, and `claim` and `claim_ready` give
         it nothing. It can still commit, and its activities stay its own until the token is closed."""
 
+    def come_back(self, token: int, names: dict[str, tuple[str, ...]], done: Callback[bool]) -> None:
+        """Undoes `leave`: the host takes turns again and keeps the instances that it still has. False: the token is
+        dead. One of the two is asked for after the answer to the other."""
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         """Raise the beat of a host that has nothing to commit. False: the token is dead."""
 

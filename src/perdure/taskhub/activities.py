@@ -381,6 +381,11 @@ class Activities:
             self._give_back(item)
         self._maybe_drained()
 
+    def end_drain(self) -> None:
+        """Start again what waits."""
+        self._draining, self._drained = False, None
+        self.look()
+
     def give_back_running(self) -> None:
         """The grace is over: give the claims of what still runs back at once; late results are refused."""
         running, self._running = self._running, {}

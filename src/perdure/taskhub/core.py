@@ -10,6 +10,7 @@ from perdure.engine.catalog import Catalog
 from perdure.storage.provider import Registered, StoreError
 from perdure.taskhub.activities import Activities
 from perdure.taskhub.committer import Committer
+from perdure.taskhub.departure import Departure
 from perdure.taskhub.dispatcher import Dispatcher
 from perdure.taskhub.interfaces import Clock, Executor, Store, Wakes
 from perdure.taskhub.options import HubOptions
@@ -44,9 +45,11 @@ class TaskHub:
         self.shift = Shift(store, clock, executor, self.registry, self.committer, self.activities, options, told)
         self.dispatcher = Dispatcher(self.shift)
         self.ownership = Ownership(self.shift, self.dispatcher, self.timers)
+        self.departure = Departure(self.shift, self.dispatcher.drain)
         self.wakes, self.telemetry, self._executor = wakes, told, executor
         self.token = 0
         self.accepting = False
+        self._resumed: list[Callable[[], None]] = []
         self.shift.catalog = Catalog(options.names, options.default_version, threadless=options.threadless)
         self.registry.on_ready = self.dispatcher.ready
         self.registry.on_control = self.dispatcher.interrupt
@@ -59,6 +62,7 @@ class TaskHub:
         self.activities.on_left = lambda: wakes.wake(0)
         self.dispatcher.on_starved = self.ownership.starved
         executor.on_room = self.activities.resume
+        self.departure.on_away, self.departure.on_back = self._away, self._back
 
     def start(self, done: Callable[[], None]) -> None:
         """Register and go to work; `done` when a token is held."""
@@ -77,9 +81,15 @@ class TaskHub:
         self.shift.begin(registered.token)
         self.dispatcher.begin()
         self.timers.begin(registered.token, self.committer.time)
+        self.departure.begin(registered.token)
         self.accepting = True
         self.ownership.begin(registered.token)
         self.activities.look()
+        if self.departure.wanted:
+            # the token was lost meanwhile
+            self.drain(lambda: None)
+        else:
+            self._take_up()
 
     def _token_lost(self) -> None:
         """Others took this host for dead: whatever it had in memory is theirs. Start again under a new token."""
@@ -90,6 +100,7 @@ class TaskHub:
         for instance in self.registry.warm.all():
             self._executor.drop_session(instance.state.n)
         self.ownership.end()
+        self.departure.begin(0)
         self.committer.stop()
         self.registry.begin(0, self.committer.time)
         self.timers.begin(0, self.committer.time)
@@ -151,32 +162,37 @@ class TaskHub:
             self.dispatcher.app_changed(options.fingerprint)
 
     def drain(self, done: Callable[[], None]) -> None:
-        """Take nothing new; `done` when what runs has ended and is durable."""
+        """Take nothing new; `done` when what runs has ended and is durable. The instances are free to others."""
         self.accepting = False
+        self.departure.drain(done)
 
-        def no_more_turns() -> None:
-            for instance in self.registry.warm.all():
-                for row in instance.inbox:
-                    if row.seq == 0 and not row.writing:
-                        self.activities.write_result(row, instance.state.n)
-            self.activities.drain(done)
-            self._leave()
+    def resume(self, done: Callable[[], None]) -> None:
+        """Take work again after `drain`, over or not; what runs goes on. `done` when this host accepts work."""
+        self._resumed.append(done)
+        if not self.departure.wanted or self.departure.resume():
+            self._take_up()
 
-        self.dispatcher.drain(no_more_turns)
+    def _away(self) -> None:
+        self.registry.leaving = True
+        self.wakes.wake(0)
 
-    def _leave(self) -> None:
-        """Let others have the instances at once, whatever still runs here."""
+    def _back(self) -> None:
+        """What is in memory may have gone on elsewhere: the instances that are still this host's are loaded anew."""
+        self.registry.begin(self.token, self.committer.time)
+        self.timers.begin(self.token, self.committer.time)
+        self._take_up()
+        self.registry.look()
+        self.ownership.scan()
 
-        def left(answer: StoreError | None) -> None:
-            if isinstance(answer, StoreError):
-                # closing the token does the same
-                self.telemetry.store_failed(str(answer))
-            else:
-                self.registry.leaving = True
-                self.wakes.wake(0)
-
-        if self.token:
-            self.store.leave(self.token, left)
+    def _take_up(self) -> None:
+        if not self.accepting and self.token:
+            self.accepting = True
+            self.dispatcher.end_drain()
+            self.activities.end_drain()
+        if self.accepting:
+            resumed, self._resumed = self._resumed, []
+            for done in resumed:
+                done()
 
     def end_grace(self) -> None:
         """Do not wait for running activities any longer: their claims go back."""
@@ -186,6 +202,7 @@ class TaskHub:
         """Close the token, so that others can take over at once."""
         token, self.token, self.accepting = self.token, 0, False
         self.ownership.end()
+        self.departure.begin(0)
         self.committer.stop()
         self.timers.begin(0, self.committer.time)
         if not token:

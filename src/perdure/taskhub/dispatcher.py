@@ -79,6 +79,11 @@ class Dispatcher:
         self._draining, self._drained = True, done
         self._maybe_drained()
 
+    def end_drain(self) -> None:
+        """Start turns again."""
+        self._draining, self._drained = False, None
+        self._schedule()
+
     def _maybe_drained(self) -> None:
         if self._drained is not None and self._shift.lanes.running == 0:
             done, self._drained = self._drained, None

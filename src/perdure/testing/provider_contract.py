@@ -238,6 +238,20 @@ class _Hosts:
         assert host.ask("time") >= before + 2_000_000
         assert abs(host.ask("time") - site.now()) < 1_000_000
 
+    def test_a_host_that_comes_back_keeps_what_nobody_took(self, site: Site) -> None:
+        names: dict[str, tuple[str, ...]] = {"orchestration": ("chain",)}
+        one, two = ContractHost(site, names), ContractHost(site, names)
+        taken, kept = one.create("taken"), one.create("kept")
+        one.ask("leave", one.token)
+        assert [loaded.record.n for loaded in two.ask("claim", two.token, [taken])] == [taken]
+        assert one.ask("claim", one.token, [kept]) == []
+        assert one.ask("come_back", one.token, names) is True
+        assert two.ask("claim", two.token, [kept]) == [] == two.ask("claim_ready", two.token, 10)
+        assert [loaded.record.n for loaded in one.ask("claim", one.token, [kept, taken])] == [kept]
+        assert [row.names for row in two.ask("hosts") if row.token == one.token] == [names]
+        kill(two, one)
+        assert one.ask("come_back", one.token, names) is False
+
 
 class _Commits:
     """Numbers, verdicts, fencing."""

@@ -40,8 +40,8 @@ class FakeHost:
     def drain_state(self) -> tuple[str, int]:
         return ("InProgress", 2) if self.drained else ("Disabled", 0)
 
-    def resume(self) -> bool:
-        return not self.drained
+    async def resume(self) -> str | None:
+        return "The host is stopping." if self.state == "Stopping" else None
 
     def effective_settings(self) -> dict[str, Any]:
         return {"hub_name": "Hub"}
@@ -134,8 +134,11 @@ def test_drain(admin: tuple[FakeHost, httpx.Client]) -> None:
     assert client.post("/admin/host/resume").status_code == 200
     assert client.post("/admin/host/drain").status_code == 202
     assert client.get(status).json()["state"] == "InProgress"
-    assert client.post("/admin/host/resume").status_code == 409
     assert host.drained
+    assert client.post("/admin/host/resume").status_code == 200
+    host.state = "Stopping"
+    refused = client.post("/admin/host/resume")
+    assert (refused.status_code, refused.json()) == (409, {"Message": "The host is stopping."})
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/nothing", "/admin/host", "/admin/functions/a/b/c"])

@@ -179,6 +179,17 @@ class PostgresProvider:
 
         self._ask(self._claims, operation, done)
 
+    def come_back(self, token: int, names: dict[str, tuple[str, ...]], done: Callback[bool]) -> None:
+        listed = msgspec.json.encode(names).decode()
+        text = (
+            f"UPDATE {self._table('host')} SET leaving = false, names = $2 WHERE token = $1 AND NOT dead RETURNING true"
+        )
+
+        async def operation(connection: Connection) -> bool:
+            return bool(await connection.fetchval(text, token, listed))
+
+        self._ask(self._claims, operation, done)
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         text = f"UPDATE {self._table('host')} SET beat = beat + 1 WHERE token = $1 AND NOT dead RETURNING true"
 

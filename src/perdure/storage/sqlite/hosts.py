@@ -17,7 +17,7 @@ def register(
 ) -> Registered:
     """A new token, whose lock file is held before any other host can see the row."""
     bury_gone(connection, hub, locks)
-    names = msgspec.json.encode(registration.names).decode()
+    names = _listed(registration.names)
     values = (hub, registration.address, registration.instance_id, names, registration.fingerprint, registration.ttl)
     token = connection.execute(SQL.add_host, values).lastrowid or 0
     try:
@@ -46,7 +46,16 @@ def holding(connection: sqlite3.Connection, hub: int) -> list[int]:
 
 def leave(connection: sqlite3.Connection, token: int) -> None:
     """Let others have the instances of this host: it lists no function any more, not even an empty table."""
-    connection.execute(SQL.leave, (token,))
+    connection.execute(SQL.list_functions, ("", token))
+
+
+def come_back(connection: sqlite3.Connection, token: int, names: dict[str, tuple[str, ...]]) -> bool:
+    """The host lists its functions again; False when it is dead."""
+    return connection.execute(SQL.list_functions, (_listed(names), token)).rowcount == 1
+
+
+def _listed(names: dict[str, tuple[str, ...]]) -> str:
+    return msgspec.json.encode(names).decode()
 
 
 def is_alive(connection: sqlite3.Connection, token: int) -> bool:

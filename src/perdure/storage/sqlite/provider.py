@@ -118,6 +118,9 @@ class SqliteProvider:
     def leave(self, token: int, done: Callback[None]) -> None:
         self._writer.submit(lambda connection: hosts.leave(connection, token), done)
 
+    def come_back(self, token: int, names: dict[str, tuple[str, ...]], done: Callback[bool]) -> None:
+        self._writer.submit(lambda connection: hosts.come_back(connection, token, names), done)
+
     def beat(self, token: int, done: Callback[bool]) -> None:
         self._writer.submit(lambda connection: hosts.beat(connection, token), done)
 

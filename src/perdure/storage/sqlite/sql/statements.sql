@@ -37,8 +37,8 @@ SELECT token FROM host WHERE hub = ? AND dead = 0
 -- name: holding_tokens
 SELECT token FROM host WHERE hub = ? AND dead = 0 AND names <> ''
 
--- name: leave
-UPDATE host SET names = '' WHERE token = ?
+-- name: list_functions
+UPDATE host SET names = ? WHERE token = ? AND dead = 0
 
 -- name: beat
 UPDATE host SET beat = beat + 1 WHERE token = ? AND dead = 0
