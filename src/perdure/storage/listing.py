@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from perdure.model.instance import InstanceFilter
-from perdure.storage.provider import StoreError
+from perdure.storage.provider import UnknownContinuation
 
 #: with no more instances than this in the wanted statuses, a listing looks at all of them
 FEW = 2000
@@ -51,19 +51,17 @@ def start(filter: InstanceFilter, few: bool) -> Position:
 
 
 def position_of(filter: InstanceFilter, continuation: str) -> Position:
-    """Where a page goes on. Raises `StoreError` on a continuation that is none of this filter."""
+    """Where a page goes on. Raises `UnknownContinuation` on one that is none of this filter."""
     try:
         position = _decode.decode(continuation)
     except msgspec.DecodeError:
-        raise _unknown(continuation) from None
+        raise UnknownContinuation(continuation) from None
     start = orders(filter).get(position.order, [])
     if not start or [type(part) for part in position.key] != [type(part) for part in start]:
-        raise _unknown(continuation)
+        raise UnknownContinuation(continuation)
+    if not all(isinstance(part, str) or -1 <= part <= LAST for part in position.key):
+        raise UnknownContinuation(continuation)
     return position
-
-
-def _unknown(continuation: str) -> StoreError:
-    return StoreError(f"unknown continuation {continuation!r}: pass on what the last page gave, or none")
 
 
 def continuation_at(position: Position) -> str:

@@ -31,6 +31,7 @@ from perdure.storage.provider import (
     Loaded,
     Registered,
     StoreError,
+    UnknownContinuation,
 )
 
 T = TypeVar("T")
@@ -479,12 +480,12 @@ def _outcome(apply: Callable[[], T]) -> T | StoreError:
 
 
 def _position(continuation: str | None) -> tuple[int, int]:
-    """Where a page goes on. Raises `StoreError` on text that is no continuation."""
+    """Where a page goes on. Raises `UnknownContinuation`."""
     if not continuation:
         return (-1, -1)
     created, _, n = continuation.partition("-")
-    if not (created.isdigit() and n.isdigit()):
-        raise StoreError(f"unknown continuation {continuation!r}: pass on what the last page gave, or none")
+    if not (created.isdigit() and n.isdigit() and len(continuation) < 50):
+        raise UnknownContinuation(continuation)
     return int(created), int(n)
 
 

@@ -30,6 +30,13 @@ class StoreError(Exception):
         self.lost = lost
 
 
+class UnknownContinuation(StoreError):
+    """A listing was to go on where no page of it has ended."""
+
+    def __init__(self, continuation: str) -> None:
+        super().__init__(f"unknown continuation {continuation!r}: pass on what the last page gave, or none")
+
+
 #: numbers of instances by name and status
 Counts = dict[tuple[str, int], int]
 
@@ -193,8 +200,8 @@ class Provider(Protocol):
         *,
         payloads: bool = True,
     ) -> None:
-        """One page of instances. Raises nothing on an unknown continuation: a `StoreError` that says so. Without
-        `payloads` input, output, custom status and state are left out."""
+        """One page of instances. On an unknown continuation `done` gets an `UnknownContinuation`. Without `payloads`
+        input, output, custom status and state are left out."""
 
     def count(self, filter: InstanceFilter, by_name: bool, done: Callback[Counts]) -> None:
         """How many instances match, by name (else "") and status. Those that come or change meanwhile may be counted

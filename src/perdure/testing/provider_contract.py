@@ -44,7 +44,7 @@ from perdure.model.history import (
 )
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus, instance_number
 from perdure.model.operations import ExistingPolicy
-from perdure.storage.provider import Backlog, HostRegistration, Loaded, Provider, StoreError
+from perdure.storage.provider import Backlog, HostRegistration, Loaded, Provider, StoreError, UnknownContinuation
 
 APPLIED, FENCED, REFUSED = Verdict.APPLIED, Verdict.FENCED, Verdict.REFUSED
 RUNNING, COMPLETED, FAILED = RuntimeStatus.RUNNING, RuntimeStatus.COMPLETED, RuntimeStatus.FAILED
@@ -1200,10 +1200,29 @@ class _Queries:
 
     def test_an_unknown_continuation_is_an_error(self, site: Site) -> None:
         host = ContractHost(site)
-        for text in ("garbage", "[1]", '["x",[1]]', "-1-1", "\x00"):
+        beyond = 10**23
+        for text in (
+            "garbage", "[1]", '["x",[1]]', "-1-1", "\x00", f'["created",[{beyond},1]]', f'["created",[1,-{beyond}]]',
+        ):  # fmt: skip
             refused = host.ask("query", InstanceFilter(), 5, text)
-            assert isinstance(refused, StoreError) and not refused.lost
+            assert isinstance(refused, UnknownContinuation) and not refused.lost
             assert str(refused) == f"unknown continuation {text!r}: pass on what the last page gave, or none"
+
+    def test_texts_with_nul_neither_break_a_listing_nor_those_that_come_after(self, site: Site) -> None:
+        host = ContractHost(site)
+        host.commit(creations=[host.new("a", tags={"k\0": "v\0", "team": "x"}), host.new("b", tags={"team": "x"})])
+        for filter in (
+            InstanceFilter(id_prefix="\0"),
+            InstanceFilter(name_prefix="\0"),
+            InstanceFilter(parent_id="\0"),
+            InstanceFilter(tags={"\0": "x"}),
+        ):
+            assert host.ask("query", filter, 5, None).items == []
+            assert host.ask("count", filter, True) == {}
+        by_tag = host.ask("query", InstanceFilter(tags={"team": "x"}), 5, None)
+        assert [record.instance_id for record in by_tag.items] == ["a", "b"]
+        refused = host.ask("query", InstanceFilter(id_prefix="a"), 5, '["id",["a\\u0000"]]')
+        assert not isinstance(refused, StoreError) or isinstance(refused, UnknownContinuation)
 
     def test_find_knows_exact_ids_only(self, site: Site) -> None:
         host = ContractHost(site)

@@ -343,7 +343,7 @@ def _new_row(new: NewInstance, position: int, turn: int, lazy: bool) -> dict[str
         "parent_task": new.parent_task,
         "parent_id": None if new.parent_id is None else clean(new.parent_id),
         "created": new.created,
-        "tags": encode_tags(new.tags, new.trace),
+        "tags": encode_tags({clean(name): clean(value) for name, value in (new.tags or {}).items()}, new.trace),
         "input": new.input,
         "turn": turn,
         "policy": policy,

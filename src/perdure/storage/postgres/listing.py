@@ -21,6 +21,7 @@ from perdure.storage.listing import (
     position_of,
     start,
 )
+from perdure.storage.postgres.batches import clean
 from perdure.storage.postgres.rows import record_of
 from perdure.storage.provider import Counts
 
@@ -36,22 +37,27 @@ _encode = msgspec.json.Encoder().encode
 def arguments(hub: int, filter: InstanceFilter, position: Position, window: int) -> list[Any]:
     """What `page@` and `count@` take first."""
     key = position.key
+    tags = {clean(name): clean(value) for name, value in (filter.tags or {}).items()}
     return [
         hub,
         position.order,
         key[0] if position.order == CREATED else None,
         key[-1] if position.order != ID else None,
-        key[0] if position.order == ID else None,
+        _cleaned(str(key[0])) if position.order == ID else None,
         window,
         LAST if filter.created_to is None else filter.created_to,
         sorted(set(map(int, filter.statuses))) or None,
-        filter.id_prefix,
+        _cleaned(filter.id_prefix),
         filter.created_from or 0,
-        filter.name_prefix,
-        filter.parent_id,
-        _encode(filter.tags).decode() if filter.tags else None,
+        _cleaned(filter.name_prefix),
+        _cleaned(filter.parent_id),
+        _encode(tags).decode() if tags else None,
         list(map(int, filter.kinds)) or None,
     ]
+
+
+def _cleaned(text: str | None) -> str | None:
+    return None if text is None else clean(text)
 
 
 def _after(order: str, created: int, n: int, instance_id: str) -> Position:
