@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from perdure.model.instance import InstanceFilter
+from perdure.model.instance import InstanceFilter, InstanceRecord
 from perdure.storage.provider import UnknownContinuation
 
 #: with no more instances than this in the wanted statuses, a listing looks at all of them
 FEW = 2000
 LAST = (1 << 63) - 1
+#: characters of payloads after which a page ends, however few instances it has
+PAGE_SIZE = 8 << 20
 CREATED, STATUS, ID = "created", "status", "id"
 
 Key = list[int | str]
@@ -62,6 +64,11 @@ def position_of(filter: InstanceFilter, continuation: str) -> Position:
     if not all(isinstance(part, str) or -1 <= part <= LAST for part in position.key):
         raise UnknownContinuation(continuation)
     return position
+
+
+def size_of(record: InstanceRecord) -> int:
+    """Characters of an instance's payloads."""
+    return sum(len(text) for text in (record.input, record.output, record.custom_status, record.state) if text)
 
 
 def continuation_at(position: Position) -> str:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page, RuntimeStatus
+from perdure.storage.listing import PAGE_SIZE, size_of
 from perdure.storage.memory_tables import Application, HostState, Tables, can_act, is_unstarted, messages_of
 from perdure.storage.policies import replaces
 from perdure.storage.provider import (
@@ -408,10 +409,18 @@ class MemoryStore:
                 (record.created, record.n) for record in self._tables.instances.values() if matches(filter, record)
             )
             rest = [key for key in matching if key > start]
-            items = [self._tables.instances[n] for _, n in rest[:top]]
-            if not payloads:
-                items = [replace(item, input=None, output=None, custom_status=None, state=None) for item in items]
-            return Page(items, f"{rest[top - 1][0]}-{rest[top - 1][1]}" if len(rest) > top else None)
+            items: list[InstanceRecord] = []
+            size = 0
+            for _, n in rest[:top]:
+                if size > PAGE_SIZE:
+                    break
+                item = self._tables.instances[n]
+                if not payloads:
+                    item = replace(item, input=None, output=None, custom_status=None, state=None)
+                items.append(item)
+                size += size_of(item)
+            end = len(items)
+            return Page(items, f"{rest[end - 1][0]}-{rest[end - 1][1]}" if len(rest) > end > 0 else None)
 
         self._read("query", read, done)
 

@@ -44,6 +44,7 @@ from perdure.model.history import (
 )
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus, instance_number
 from perdure.model.operations import ExistingPolicy
+from perdure.storage.listing import PAGE_SIZE, size_of
 from perdure.storage.provider import Backlog, HostRegistration, Loaded, Provider, StoreError, UnknownContinuation
 
 APPLIED, FENCED, REFUSED = Verdict.APPLIED, Verdict.FENCED, Verdict.REFUSED
@@ -1192,6 +1193,28 @@ class _Queries:
                 if continuation is None:
                     break
             assert sorted(seen) == [f"p{number:02}" for number in range(23)], filter
+
+    def test_a_page_of_large_payloads_is_a_short_one(self, site: Site) -> None:
+        """However many instances are asked for, the memory that a page takes has a bound."""
+        host = ContractHost(site)
+        large = '"' + "x" * (PAGE_SIZE // 2) + '"'
+        ids = [f"p{number:02}" for number in range(40)]
+        host.commit(creations=[host.new(one, input=large if one in ids[30:37] else "1") for one in ids])
+        for filter in (InstanceFilter(), InstanceFilter(statuses=(PENDING,)), InstanceFilter(id_prefix="p")):
+            seen: list[str] = []
+            pages, continuation = 0, None
+            while True:
+                page = host.ask("query", filter, 1000, continuation)
+                assert sum(map(size_of, page.items)) < 3 * PAGE_SIZE
+                seen += [record.instance_id for record in page.items]
+                pages, continuation = pages + 1, page.continuation
+                if continuation is None:
+                    break
+            assert seen == ids
+            assert pages > 1
+            asking: Any = _Brief(host.provider)
+            brief = site.ask(asking, "query", filter, 1000, None)
+            assert len(brief.items) == 40, "what is left out takes no room"
 
     def test_an_exact_last_page_has_no_continuation(self, site: Site) -> None:
         host = ContractHost(site)

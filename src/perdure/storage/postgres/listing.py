@@ -13,12 +13,14 @@ from perdure.storage.listing import (
     FEW,
     ID,
     LAST,
+    PAGE_SIZE,
     STATUS,
     Key,
     Position,
     continuation_at,
     is_open,
     position_of,
+    size_of,
     start,
 )
 from perdure.storage.postgres.batches import clean
@@ -100,22 +102,28 @@ class Listing(_Walk):
     """One page in the making."""
 
     def __init__(self, hub: int, filter: InstanceFilter, top: int, continuation: str | None, payloads: bool) -> None:
-        """Raises `StoreError` on an unknown continuation."""
+        """Raises `UnknownContinuation`."""
         super().__init__(hub, filter)
         self._top, self._payloads = top, payloads
         self._items: list[InstanceRecord] = []
+        self._size = 0
         if continuation:
             self._position = position_of(filter, continuation)
 
     async def step(self, call: Call) -> Page | None:
         """The page, or None when another step is needed."""
         wanted = self._top + 1 - len(self._items)
-        self._items += [record_of(row) for row in await self._look(call, "page", wanted, self._payloads)]
+        rows = await self._look(call, "page", wanted, self._payloads, PAGE_SIZE - self._size)
+        items = [record_of(row) for row in rows]
+        self._items += items
+        self._size += sum(map(size_of, items))
         if len(self._items) > self._top:
             items = self._items[: self._top]
             more = _after(self._order, items[-1].created, items[-1].n, items[-1].instance_id) if items else None
             return Page(items, None if more is None else continuation_at(more))
-        return None if self._position is not None else Page(self._items)
+        if self._position is None:
+            return Page(self._items)
+        return Page(self._items, continuation_at(self._position)) if self._size > PAGE_SIZE else None
 
 
 class Counting(_Walk):

@@ -12,7 +12,18 @@ from typing import Any
 
 from perdure.model.codec import decode_tags
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
-from perdure.storage.listing import CREATED, ID, LAST, STATUS, Key, Position, continuation_at, position_of
+from perdure.storage.listing import (
+    CREATED,
+    ID,
+    LAST,
+    PAGE_SIZE,
+    STATUS,
+    Key,
+    Position,
+    continuation_at,
+    position_of,
+    size_of,
+)
 from perdure.storage.provider import DueTimer
 from perdure.storage.sqlite.counting import beginning
 from perdure.storage.sqlite.hosts import holding
@@ -43,6 +54,7 @@ class Listing:
         self._continuation = continuation
         self._load = SQL.load if payloads else SQL.load_brief
         self._items: list[InstanceRecord] = []
+        self._size = 0
         self._order = ""
         self._key: Key = []
 
@@ -54,10 +66,11 @@ class Listing:
         with closing(self._walk(connection)) as walk:
             for key, row in walk:
                 if self._matches(row):
-                    if len(self._items) == self._top:
+                    if len(self._items) == self._top or self._size > PAGE_SIZE:
                         return Page(self._items, continuation_at(Position(self._order, self._key)))
                     loaded = connection.execute(self._load, (row[_N], self._hub)).fetchone()
                     self._items.append(record_of(connection, loaded))
+                    self._size += size_of(self._items[-1])
                 self._key = key
                 if time.monotonic() > end:
                     return None

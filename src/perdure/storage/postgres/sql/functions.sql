@@ -571,7 +571,7 @@ END $body$;
 CREATE FUNCTION page@(
     p_hub integer, p_order text, p_created bigint, p_after bigint, p_id text, p_window integer, p_to bigint,
     p_statuses integer[], p_prefix text, p_from bigint, p_name text, p_parent text, p_tags jsonb, p_kinds integer[],
-    p_top integer, p_payloads boolean
+    p_top integer, p_payloads boolean, p_room bigint
 ) RETURNS TABLE (
     n bigint, id text, kind integer, name text, version text, generation integer, turn integer, status integer,
     owner bigint, created bigint, started bigint, updated bigint, completed bigint, parent_n bigint,
@@ -581,7 +581,7 @@ CREATE FUNCTION page@(
 ) LANGUAGE plpgsql STABLE @walk@ AS $body$
 #variable_conflict use_column
 DECLARE
-    b record; v_found bigint[];
+    b record; v_found bigint[]; v_shown bigint;
 BEGIN
     b := bound@(p_hub, p_order, p_created, p_after, p_id, p_window, p_to, p_statuses, p_prefix);
     IF p_order = 'created' THEN
@@ -609,8 +609,20 @@ BEGIN
         i.not_before, i.lock_holder, i."cursor", i.first_turn, i.tags, CASE WHEN p_payloads THEN i.input END,
         CASE WHEN p_payloads THEN i.output END, CASE WHEN p_payloads THEN i.custom_status END,
         CASE WHEN p_payloads THEN i.state END, NULL::bigint, NULL::bigint, NULL::text
-    FROM unnest(v_found) WITH ORDINALITY AS u (n, o) JOIN instance i ON i.n = u.n ORDER BY u.o;
-    IF b.more THEN
+    FROM (
+        SELECT w.n, w.o, sum(w.size) OVER (ORDER BY w.o) - w.size AS before FROM (
+            SELECT u.n, u.o, CASE WHEN p_payloads THEN coalesce(octet_length(x.input), 0)
+                + coalesce(octet_length(x.output), 0) + coalesce(octet_length(x.custom_status), 0)
+                + coalesce(octet_length(x.state), 0) ELSE 0 END AS size
+            FROM unnest(v_found) WITH ORDINALITY AS u (n, o) JOIN instance x ON x.n = u.n
+        ) w
+    ) f JOIN instance i ON i.n = f.n WHERE f.before <= p_room ORDER BY f.o;
+    GET DIAGNOSTICS v_shown = ROW_COUNT;
+    IF v_shown < coalesce(array_length(v_found, 1), 0) THEN
+        -- the rest has no room on this page
+        SELECT i.created, i.n, i.id INTO last_created, last_n, last_id FROM instance i WHERE i.n = v_found[v_shown];
+        RETURN NEXT;
+    ELSIF b.more THEN
         last_created := b.created; last_n := b.n; last_id := b.id;
         RETURN NEXT;
     END IF;
