@@ -549,6 +549,49 @@ CLIENT = [
     ),
 ]
 
+HOSTS = [
+    Row(
+        "when worker processes start",
+        "one, then one more every 10 s",
+        "better",
+        "all at once",
+        "`FUNCTIONS_WORKER_PROCESS_COUNT`",
+        "test_all_processes_start_at_once_and_share_the_activities test_all_worker_processes_are_there_at_once",
+    ),
+    Row(
+        "which process runs an activity",
+        "each in turn, busy or not",
+        "better",
+        "a plain one goes where most threads are free, an `async def` one where least runs; HTTP functions go in turn, past processes without a free thread",
+        "",
+        "test_an_activity_goes_where_a_thread_is_free test_http_functions_take_turns_among_the_free_processes",
+    ),
+    Row(
+        "activities that a host takes",
+        "up to its limit, whether its workers have threads for them or not",
+        "better",
+        "up to its limit and no more plain ones than there are free threads; the rest stays in the store, for whichever host has a slot first",
+        "`maxConcurrentActivityFunctions`, `PYTHON_THREADPOOL_THREAD_COUNT`",
+        "test_activities_run_within_limit_and_threads test_a_host_claims_what_it_can_run_and_leaves_the_rest test_a_coroutine_takes_a_slot_and_no_thread",
+    ),
+    Row(
+        "`maxConcurrentOrchestratorFunctions`",
+        "orchestrations in memory",
+        "better",
+        "turns at one moment, entity batches among them; what waits in memory does not count",
+        "`maxConcurrentEntityFunctions` gives entities a limit of their own",
+        "test_turns_at_one_moment_and_not_instances test_entities_have_a_limit_of_their_own_when_it_is_written",
+    ),
+    Row(
+        "extended sessions",
+        "off for Python, with a warning when asked for",
+        "better",
+        "the same warning; code is always kept between turns",
+        "`maxSessions`, `sessionIdle`",
+        "test_extended_sessions_are_accepted_without_effect test_turns_at_one_moment_and_not_instances",
+    ),
+]
+
 SECTIONS = {
     "Scheduling and running": SCHEDULING,
     "Compounds": COMPOUNDS,
@@ -558,6 +601,7 @@ SECTIONS = {
     "Retries": RETRIES,
     "The context": CONTEXT,
     "The client": CLIENT,
+    "Hosts and workers": HOSTS,
 }
 
 #: what each field of the table of dialects means

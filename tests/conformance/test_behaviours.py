@@ -19,7 +19,8 @@ def test_every_difference_of_the_dialects_is_explained() -> None:
 
 def test_every_row_has_tests_that_exist() -> None:
     folder = Path(__file__).parents[1]
-    files = [*folder.glob("unit/sdk/test_sdk_*.py"), *folder.glob("conformance/test_*.py")]
+    places = ("unit/sdk/test_sdk_*.py", "unit/host/test_*.py", "unit/taskhub/test_*.py", "conformance/test_*.py")
+    files = [file for place in (*places, "acceptance/test_*.py") for file in folder.glob(place)]
     known = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
     for rows in SECTIONS.values():
         for row in rows:

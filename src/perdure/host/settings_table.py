@@ -177,7 +177,7 @@ _DURABLE = (
         whole(1),
         PerCpu(10),
         _YES,
-        "activities that run at once on this host",
+        "activities that run at once on this host; a plain one also needs a free thread of a worker",
         "max_concurrent_activities",
     ),
     Setting(
@@ -185,7 +185,7 @@ _DURABLE = (
         whole(1),
         PerCpu(10),
         _YES,
-        "turns that run at once on this host",
+        "turns that run at one moment on this host; instances that wait in memory do not count",
         "max_concurrent_orchestrators",
     ),
     Setting(
@@ -462,8 +462,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("AzureWebJobsDisableHomepage", "false", _YES, "true: the root path answers 204"),
     Variable("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "104857600", _YES, "bytes of an HTTP body; above it 413"),
     Variable("FUNCTIONS_WORKER_RUNTIME", "python", _YES, "anything but python is refused"),
-    Variable("FUNCTIONS_WORKER_PROCESS_COUNT", "1", _YES, "worker processes, 1 to 10, all started at once"),
-    Variable("PYTHON_THREADPOOL_THREAD_COUNT", "Python's own", _YES, "threads for plain functions in each worker"),
+    Variable("FUNCTIONS_WORKER_PROCESS_COUNT", "1", _YES, "worker processes, 1 to 10, started at once; else a warning"),
+    Variable(
+        "PYTHON_THREADPOOL_THREAD_COUNT",
+        "Python's own",
+        _YES,
+        "threads for plain functions in each worker; else a warning",
+    ),
     Variable("PYTHON_SCRIPT_FILE_NAME", "function_app.py", _YES, "entry file of the v2 model"),
     Variable("FUNCTIONS_USER_LOG_LEVEL", "Information", _YES, "lowest level of user logs; --user-log-level wins"),
     Variable("WEBSITE_HOSTNAME", "localhost:<port>", _YES, "authority of management links outside of a request"),
