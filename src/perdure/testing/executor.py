@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -69,7 +69,7 @@ class InProcessExecutor:
         self._functions = functions
         self._slots = slots
         self._delay = delay
-        self._running: dict[Hashable, _Running] = {}
+        self._running: dict[_Running, None] = {}
         self._activities = 0
         self._stands: dict[int, tuple[int, int]] = {}
         self._sessions = functions.sessions(self._evicted)
@@ -80,7 +80,7 @@ class InProcessExecutor:
     def run_turn(self, request: TurnRequest, done: Callable[[TurnOutcome], None]) -> None:
         self._stands.pop(request.n, None)
         lost: TurnOutcome = TurnLost(request.n, request.generation, request.base_turn, False, "the worker died")
-        self._run("turn", ("turn", request.n), lambda: self._sessions.run(request), lost, done)
+        self._run("turn", lambda: self._sessions.run(request), lost, done)
 
     def turn_applied(self, n: int, generation: int, turn: int) -> None:
         self._stands[n] = (generation, turn)
@@ -96,24 +96,17 @@ class InProcessExecutor:
             self._activities -= 1
             done(outcome)
 
-        task = (request.n, request.generation, request.task)
         lost: ActivityOutcome = ActivityLost(
             request.n, request.generation, request.task, False, True, "the worker died"
         )
-        self._run(
-            "activity",
-            ("activity", *task),
-            lambda: self._functions.run_activity(request, self._clock.now()),
-            lost,
-            ended,
-        )
+        self._run("activity", lambda: self._functions.run_activity(request, self._clock.now()), lost, ended)
 
     def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
         """Activities have run by the time they could be cancelled."""
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         lost: EntityOutcome = EntityLost(request.n, request.base_turn, False, "the worker died")
-        self._run("entity", ("entity", request.n), lambda: self._functions.run_entity(request), lost, done)
+        self._run("entity", lambda: self._functions.run_entity(request), lost, done)
 
     def activity_room(self) -> tuple[int, int]:
         room = self._slots - self._activities
@@ -133,7 +126,7 @@ class InProcessExecutor:
         self._sessions = self._functions.sessions(self._evicted)
         self._stands.clear()
         running, self._running = self._running, {}
-        for call in running.values():
+        for call in running:
             call.lose(alone=len(running) == 1)
 
     def close(self) -> None:
@@ -145,19 +138,20 @@ class InProcessExecutor:
     def _evicted(self, n: int) -> None:
         self._stands.pop(n, None)
 
-    def _run(self, kind: str, key: Hashable, run: Callable[[], T], lost: T, done: Callable[[T], None]) -> None:
+    def _run(self, kind: str, run: Callable[[], T], lost: T, done: Callable[[T], None]) -> None:
+        # one of several for the same instance, when the hub has given up another: each has its answer
         call = _Running(self._clock, lost, done)
-        self._running[key] = call
+        self._running[call] = None
 
         def start() -> None:
-            if self._running.get(key) is call:
+            if call in self._running:
                 call.began = True
                 outcome = run()
                 self._clock.later(self._delay(kind), lambda: finish(outcome))
 
         def finish(outcome: T) -> None:
-            if self._running.get(key) is call:
-                del self._running[key]
+            if call in self._running:
+                del self._running[call]
                 done(outcome)
 
         self._clock.soon(start)
