@@ -45,6 +45,7 @@ class Activities:
         self._slots = Slots(executor, options)
         self._running: dict[Key, WorkItem] = {}
         self._claiming = False
+        self._starting = False
         self._patient = False
         self._held: list[tuple[int, Row]] = []
         self._held_timer = False
@@ -67,7 +68,7 @@ class Activities:
         self._epoch += 1
         self._slots.begin()
         self._running, self._held = {}, []
-        self._claiming = self._patient = self._held_timer = False
+        self._claiming = self._patient = self._held_timer = self._starting = False
         self._draining, self._drained = False, None
 
     @property
@@ -103,7 +104,7 @@ class Activities:
         self._take_over(mine)
         if left and not self.alone:
             self.on_left()
-        self._start_claimed()
+        self._start_soon()
 
     def _take_over(self, items: list[WorkItem]) -> None:
         if items:
@@ -119,7 +120,14 @@ class Activities:
         """The store knows this host to be alive, or workers have room again: start what was held back meanwhile."""
         self._start_claimed()
 
+    def _start_soon(self) -> None:
+        """Start what may start, once for all that came together."""
+        if not self._starting:
+            self._starting = True
+            self._clock.soon(self._start_claimed)
+
     def _start_claimed(self) -> None:
+        self._starting = False
         if self._draining or not self._committer.is_current():
             # others may have taken this host for dead, and its claims with it: nothing new before the next beat
             return
@@ -260,7 +268,7 @@ class Activities:
                 )
             )
             self._bring_home(item, event, outcome)
-        self._start_claimed()
+        self._start_soon()
         self._maybe_drained()
 
     def _bring_home(

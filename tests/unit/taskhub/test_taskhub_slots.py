@@ -175,3 +175,17 @@ def test_threads_that_come_free_are_used_at_once():
     bench.executor.on_room()
     bench.time.advance(0.001)
     assert len(bench.executor.held) == 4
+
+
+def test_activities_that_end_together_are_followed_by_one_look_for_others():
+    bench = held(Bench({"Fan": fan(*"A" * 80)}, max_activities=40), "A")
+    bench.call(StartInstance("Fan", "f1"))
+    bench.time.advance(1)
+    looks: list[int] = []
+    room = bench.executor.activity_room
+    bench.executor.activity_room = lambda: looks.append(1) or room()  # type: ignore[func-returns-value]
+    bench.executor.release()
+    bench.time.advance(0.001)
+    assert len(bench.executor.ran) == 80
+    # one when they have ended, one for the turn that takes their results, one when the others are claimed
+    assert len(looks) < 8
