@@ -86,6 +86,8 @@ class HostLog:
     def __init__(self, sink: Callable[[Record], None], levels: LevelFilter) -> None:
         self._sink = sink
         self._lowest = levels.lowest
+        #: functions of whose runs only failures are shown
+        self._quiet: set[str] = set()
 
     @classmethod
     def of(cls, config: HostConfig, sink: Callable[[Record], None]) -> HostLog:
@@ -95,6 +97,7 @@ class HostLog:
     def take_levels(self, config: HostConfig) -> None:
         """Show what the configuration says from now on."""
         self._lowest = LevelFilter(config.log_levels, config.user_log_level, config.flags.verbose).lowest
+        self._quiet.clear()
 
     def write(self, category: str, level: int, text: str) -> None:
         """Log one text, of one or more lines."""
@@ -124,6 +127,10 @@ class HostLog:
 
     def run(self, event: Execution) -> None:
         """A function run, or a turn, begins or ends."""
+        if event.function in self._quiet and (isinstance(event, RunStarted) or not event.error):
+            return
+        if self._lowest(f"Function.{event.function}") > INFORMATION:
+            self._quiet.add(event.function)
         if isinstance(event, RunStarted):
             by_host = event.kind in (RunKind.HTTP, RunKind.TRIGGER)
             reason = event.reason or (HOST_API if by_host else "(null)")

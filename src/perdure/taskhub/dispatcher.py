@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 
 from perdure.engine.runtime_state import runs_code, wants_turn
 from perdure.model.instance import InstanceKind
@@ -16,6 +17,7 @@ from perdure.taskhub.parked import ParkedList
 from perdure.taskhub.settlement import Settlement
 from perdure.taskhub.shift import Shift
 
+_event_of = attrgetter("event")
 #: instances that wait for a turn, up to which there is time to fetch others before the host runs dry
 _FEW = 100
 
@@ -104,7 +106,7 @@ class Dispatcher:
         if instance.state.cursor and not instance.backlog:
             self._large.restore(instance)
             return
-        if not wants_turn(instance.state, (row.event for row in instance.inbox)):
+        if not wants_turn(instance.state, map(_event_of, instance.inbox)):
             if instance.state.status.is_terminal:
                 self._settle.end(instance)
             elif instance.more_after:

@@ -85,7 +85,8 @@ class Settlement:
                     self.on_left_behind(0)
             elif new.refusal is not None and made.refusal is not None:
                 self._shift.registry.message_committed(new.refusal, made.refusal)
-        self._shift.activities.scheduled(plan.work)
+        if plan.work:
+            self._shift.activities.scheduled(plan.work)
         if plan.close_work:
             self._shift.activities.cancel_all(state.n, running=self._shift.options.cancel_activities_on_terminate)
         instance.phase = Phase.IDLE
