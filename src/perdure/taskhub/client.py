@@ -480,24 +480,29 @@ class HubClient:
 
     def _purge(self, records: list[InstanceRecord], then: Callable[[int], None], done: Answer) -> None:
         left, count = len(records), 0
+        failed: StoreError | None = None
         if not left:
             then(0)
 
         def purged(record: InstanceRecord) -> Callable[[Verdict | StoreError], None]:
             def judged(verdict: Verdict | StoreError) -> None:
-                nonlocal left, count
+                nonlocal left, count, failed
                 if verdict is Verdict.FENCED:
                     self._hub.clock.later(_BUSY_SECONDS, lambda: self._purge_again(record, judged))
                     return
                 left -= 1
-                if verdict is Verdict.APPLIED:
+                if isinstance(verdict, StoreError):
+                    failed = verdict
+                elif verdict is Verdict.APPLIED:
                     count += 1
                     if record.parked is not None:
                         ParkedList(self._hub.store, self._hub.clock).remove(record.n)
                     instance = self._hub.registry.get(record.n)
                     if instance is not None:
                         self._hub.registry.abandon(instance)
-                if left == 0:
+                if left == 0 and failed is not None:
+                    done(_unavailable(failed))
+                elif left == 0:
                     then(count)
 
             return judged

@@ -13,6 +13,7 @@ from perdure.model.operations import (
     Done,
     GetInstance,
     ListInstances,
+    Purged,
     PurgeInstance,
     RaiseEvent,
     RefusalCode,
@@ -353,3 +354,14 @@ def test_starts_beyond_what_fits_in_memory_settle_as_fast_as_turns_run():
     assert seconds < 0.3 * 1.05
     # claimed 200 at a time, nothing claimed one by one
     assert calls["claim_ready"] <= 3000 / 200 + 3 and not calls["claim"]
+
+
+def test_a_purge_that_the_store_did_not_take_is_not_answered_with_nothing_purged():
+    bench = Bench({"Chain": chain})
+    bench.call(StartInstance("Chain", "c1"))
+    bench.wait("c1")
+    bench.store._fate = lambda call: Fate(error="out of order", applied=False) if call == "commit" else None
+    answer = bench.call(PurgeInstance("c1"))
+    assert isinstance(answer, Refused) and answer.code is RefusalCode.UNAVAILABLE
+    bench.store._fate = None
+    assert bench.call(PurgeInstance("c1")) == Purged(1)
