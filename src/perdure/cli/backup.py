@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli.main import print_error
+from perdure.cli.errors import FAILED, print_error
 from perdure.host.config import Flags, load_config
 from perdure.host.errors import StartError
 from perdure.host.hub_name import default_hub_name
@@ -32,7 +32,7 @@ def backup_command(
         size = backup(found, file)
     except StartError as error:
         print_error(str(error))
-        raise typer.Exit(1) from None
+        raise typer.Exit(FAILED) from None
     print(f"Copied {found} to {file} ({size / 1e6:.1f} MB).")
 
 

@@ -19,6 +19,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from perdure.cli.errors import DONE, FAILED
 from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
 from perdure.portable import open_files_limit
@@ -60,7 +61,7 @@ def doctor_command(
     else:
         for state, text in found:
             print(f"{state:<8} {text}")
-    raise typer.Exit(1 if any(finding.state == "error" for finding in found) else 0)
+    raise typer.Exit(FAILED if any(finding.state == "error" for finding in found) else DONE)
 
 
 def machine() -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from typing import IO, Annotated
 import msgspec
 import typer
 
-from perdure.cli.main import print_error
+from perdure.cli.errors import FAILED, USAGE, print_error
 from perdure.host.config import Flags, load_config
 from perdure.host.console import console_format, level_name, wants_colour
 from perdure.host.errors import StartError
@@ -41,11 +41,11 @@ def logs_command(
         lowest = _level(level)
     except StartError as error:
         print_error(str(error))
-        raise typer.Exit(2 if level is not None and "--level" in str(error) else 1) from None
+        raise typer.Exit(USAGE if level is not None and "--level" in str(error) else FAILED) from None
     path = log_path(config.script_root, task_hub_name or config.hub_name)
     if not path.exists() and not follow:
         print_error(f"There is no log yet: 'perdure start' writes {path}.")
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
     def wanted(entry: Entry) -> bool:
         return (

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-DONE, FAILED, USAGE = 0, 1, 2
+from perdure.cli.errors import DONE, FAILED, print_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,10 +43,3 @@ def guarded(command: Callable[[], int]) -> int:
         return FAILED
     except KeyboardInterrupt:
         return FAILED
-
-
-def print_error(text: str) -> None:
-    """Write an error as users see it."""
-    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    sys.stderr.write(f"\x1b[31m{text}\x1b[0m\n" if coloured else f"{text}\n")
-    sys.stderr.flush()

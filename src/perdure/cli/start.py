@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from perdure.cli.errors import USAGE, print_error
 from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
 
@@ -105,8 +106,6 @@ def start(words: Sequence[str], began: float) -> int:
     try:
         flags, ignored = parse(words)
     except UsageError as error:
-        from perdure.cli.main import USAGE, print_error
-
         print_error(str(error))
         return USAGE
     config = configured(flags, ignored)

@@ -14,7 +14,8 @@ from perdure.cli.durable.declaring import declared
 from perdure.cli.durable.output import print_json
 from perdure.cli.durable.reading import Id, IdFlag, ended, find, the_id
 from perdure.cli.durable.shapes import state_json
-from perdure.cli.durable.target import TIMED_OUT, CommandFailed, Target
+from perdure.cli.durable.target import CommandFailed, Target
+from perdure.cli.errors import TIMED_OUT
 from perdure.model.history_view import full_time
 from perdure.model.instance import RuntimeStatus
 from perdure.model.operations import (

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from perdure.cli.durable.target import DONE, FAILED, CommandFailed, Target, Where
+from perdure.cli.durable.target import CommandFailed, Target, Where
+from perdure.cli.errors import DONE, FAILED, print_error
 from perdure.host.errors import StartError
 
 _PANEL = "Which task hub, and how it is told"
@@ -69,8 +70,6 @@ def declared(app: typer.Typer, name: str) -> Callable[[Callable[..., int | None]
 
 def run(work: Callable[[Target], int | None], where: Where) -> int:
     """Open the hub, do the work, print what went wrong as one text; the exit code."""
-    from perdure.cli.main import print_error
-
     try:
         with Target(where) as target:
             return work(target) or DONE

@@ -12,7 +12,8 @@ from perdure.cli.durable import arguments
 from perdure.cli.durable.declaring import declared
 from perdure.cli.durable.output import Progress, print_json
 from perdure.cli.durable.reading import find
-from perdure.cli.durable.target import USAGE, CommandFailed, Target
+from perdure.cli.durable.target import CommandFailed, Target
+from perdure.cli.errors import USAGE
 from perdure.model.history_view import full_time
 from perdure.model.instance import TERMINAL, InstanceFilter, InstanceKind, RuntimeStatus
 from perdure.model.operations import Purged, PurgeInstance, PurgeInstances

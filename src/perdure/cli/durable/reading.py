@@ -22,7 +22,8 @@ from perdure.cli.durable.output import (
     state_fields,
 )
 from perdure.cli.durable.shapes import entity_json, history_json, state_json
-from perdure.cli.durable.target import DONE, FAILED, NOT_FOUND, TIMED_OUT, USAGE, CommandFailed, Target
+from perdure.cli.durable.target import CommandFailed, Target
+from perdure.cli.errors import DONE, FAILED, NOT_FOUND, TIMED_OUT, USAGE
 from perdure.model.history_view import full_time, whole_seconds
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import EntityFound, Found, GetInstance, Listed, ListInstances, ReadEntity

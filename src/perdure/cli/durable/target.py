@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from perdure.cli.errors import FAILED, NOT_FOUND, USAGE
 from perdure.host.client_hubs import ClientHubs
 from perdure.host.composition import policy
 from perdure.host.config import Flags, HostConfig, load_config
@@ -20,8 +21,6 @@ from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Re
 from perdure.outside.client import only_hub
 from perdure.outside.transport import HttpHubs, Hubs, OutsideTransport
 from perdure.taskhub.options import HubOptions
-
-DONE, FAILED, USAGE, NOT_FOUND, TIMED_OUT = 0, 1, 2, 4, 5
 
 A = TypeVar("A", bound=OperationAnswer)
 
