@@ -10,7 +10,7 @@ from typing import Any
 
 from perdure.host.executions import RunKind
 from perdure.host.messages import InvocationFailed
-from perdure.host.worker_link import Run
+from perdure.host.runs import Run
 from perdure.model.execution import (
     ActivityFailed,
     ActivityLost,

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 
 from perdure.host.blame import Suspects
-from perdure.host.worker_link import Run, WorkerLink
+from perdure.host.runs import Run
+from perdure.host.worker_link import WorkerLink
 from perdure.host.worker_set import WorkerSet
 
 _IDLE_SECONDS = 60.0

@@ -1,30 +1,25 @@
 """Who runs what in the worker processes: the executor port of the task hub, and the calls of the HTTP front.
 
-Everything here happens on the loop's thread. The processes are kept by `worker_set.py`; whose fault a death was is
-said in `blame.py`.
+Everything here happens on the loop's thread. Runs are made in `runs.py`; the processes are kept by `worker_set.py`;
+whose fault a death was is said in `blame.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Union
 
-from perdure.engine.catalog import BUILT_IN_HTTP
 from perdure.host import blame
-from perdure.host.begun import InvocationIds
-from perdure.host.executions import Execution, RunEnded, RunKind, RunStarted
+from perdure.host.executions import Execution, RunKind
+from perdure.host.log_window import LogWindow
 from perdure.host.messages import (
     ActivityGivenBack,
     ActivityResult,
     AppIndexed,
-    BeginActivity,
-    BeginEntity,
-    BeginTurn,
     CancelActivity,
     ClientCall,
     ClientReply,
@@ -35,7 +30,6 @@ from perdure.host.messages import (
     HttpInvocation,
     InvocationDone,
     InvocationFailed,
-    LogCredit,
     LogLine,
     Pong,
     RecallActivity,
@@ -46,9 +40,10 @@ from perdure.host.messages import (
     WorkerMessage,
 )
 from perdure.host.quarantine import Quarantine
+from perdure.host.runs import Run, Runs
 from perdure.host.session_places import SessionPlaces
 from perdure.host.user_errors import is_users
-from perdure.host.worker_link import Run, SupervisorOptions, WorkerLink
+from perdure.host.worker_link import SupervisorOptions, WorkerLink
 from perdure.host.worker_set import WorkerSet, WorkerStartError
 from perdure.model.actions import CompleteOrchestration, ContinueAsNewWith
 from perdure.model.execution import (
@@ -71,8 +66,6 @@ from perdure.taskhub.pace import Pace
 _TRIP = 0.002
 #: an activity that was handed over ahead of a free thread is taken back after this time, in seconds
 _PATIENCE = 0.25
-_CREDIT_STEP = 64 * 1024
-_LINE_OVERHEAD = 100
 _ERROR, _WARNING = 40, 30
 
 _FRAME = re.compile(r'\s+File "([^"]+)"')
@@ -101,8 +94,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._on_log = on_log
         self._on_client_call = on_client_call
-        self._on_executed = on_executed
-        self._ids = InvocationIds(os.urandom(10))
+        self._runs = Runs(on_executed)
         self._workers = WorkerSet(options, self)
         self._quarantine = Quarantine(self._workers, self._give)
         self._sessions = SessionPlaces()
@@ -114,11 +106,8 @@ class Supervisor:
         #: see `Executor`; called when there was none at the last look
         self.on_room: Callable[[], None] = lambda: None
         self._had_room = True
-        self._names: dict[tuple[str, str], str] = {}
-        self._async_functions: set[str] = set()
         self._turn_of = 0
-        self._owed: dict[WorkerLink, int] = {}
-        self._logs_held = False
+        self._log_window = LogWindow()
 
     # life --------------------------------------------------------------------------------------------------------
 
@@ -185,10 +174,7 @@ class Supervisor:
 
     def hold_logs(self, held: bool) -> None:
         """While held, workers get no credit for more log lines: user code that logs waits at the window's end."""
-        self._logs_held = held
-        if not held:
-            for link in list(self._owed):
-                self._pay(link, at_once=True)
+        self._log_window.hold(held)
 
     # the executor port -------------------------------------------------------------------------------------------
 
@@ -197,11 +183,7 @@ class Supervisor:
 
     def run_turn(self, request: TurnRequest, done: Callable[[TurnOutcome], None]) -> None:
         unread = self._unread.pop(request.n, None)
-        begin = BeginTurn(self._ids.next() if unread is None else unread.invocation, request)
-        function = self._names.get(("orchestrationtrigger", request.name.lower()), request.name)
-        run = Run(RunKind.TURN, begin, function, request.instance_id, False, done)
-        run.announced = unread is not None
-        self._dispatch(run)
+        self._dispatch(self._runs.turn(request, unread, done))
 
     def turn_applied(self, n: int, generation: int, turn: int) -> None:
         """Nothing to do: the session is counted on from its decision on, and dropped when that is not applied."""
@@ -210,13 +192,10 @@ class Supervisor:
         self._sessions.drop(n)
         unread = self._unread.pop(n, None)
         if unread is not None:
-            self._tell_ended(unread, "")
+            self._runs.ended(unread, "")
 
     def run_activity(self, request: ActivityRequest, done: Callable[[ActivityOutcome], None]) -> None:
-        begin = BeginActivity(self._ids.next(), request)
-        function = self._names.get(("activitytrigger", request.name.lower()), request.name)
-        run = Run(RunKind.ACTIVITY, begin, function, request.instance_id, function in self._async_functions, done)
-        run.needs_thread = not run.is_async and request.name != BUILT_IN_HTTP
+        run = self._runs.activity(request, done)
         self._activities[request.n, request.generation, request.task] = run
         self._dispatch(run)
 
@@ -232,12 +211,7 @@ class Supervisor:
                     self._say(text, _WARNING, run)
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
-        begin = BeginEntity(self._ids.next(), request)
-        function = self._names.get(("entitytrigger", request.name.lower()), request.name)
-        is_async = function in self._async_functions
-        self._dispatch(
-            Run(RunKind.ENTITY, begin, function, request.entity_id, is_async, done, needs_thread=not is_async)
-        )
+        self._dispatch(self._runs.entity(request, done))
 
     def activity_room(self) -> tuple[int, int]:
         threads, able = 0, False
@@ -265,8 +239,9 @@ class Supervisor:
         trace: str | None = None,
     ) -> HttpAnswer | InvocationFailed:
         """Run an HTTP function to the end. A failure is an answer, not an exception."""
-        begin = HttpInvocation(self._ids.next(), function, method, url, headers, params, route_params, body, trace)
-        answer = await self._call(RunKind.HTTP, begin, function)
+        invocation = self._runs.ids.next()
+        begin = HttpInvocation(invocation, function, method, url, headers, params, route_params, body, trace)
+        answer = await self._call(RunKind.HTTP, begin)
         assert isinstance(answer, (HttpAnswer, InvocationFailed))
         return answer
 
@@ -280,20 +255,21 @@ class Supervisor:
         retry: Retry | None = None,
     ) -> InvocationDone | InvocationFailed:
         """Run any other function with its trigger's JSON text. `reason` and `details` are for the log."""
-        begin = TriggerInvocation(self._ids.next(), function, payload, trace, retry)
-        answer = await self._call(RunKind.TRIGGER, begin, function, reason, details)
+        begin = TriggerInvocation(self._runs.ids.next(), function, payload, trace, retry)
+        answer = await self._call(RunKind.TRIGGER, begin, reason, details)
         assert isinstance(answer, (InvocationDone, InvocationFailed))
         return answer
 
-    async def _call(self, kind: RunKind, begin: Any, function: str, reason: str = "", details: str = "") -> CallOutcome:
+    async def _call(
+        self, kind: RunKind, begin: HttpInvocation | TriggerInvocation, reason: str = "", details: str = ""
+    ) -> CallOutcome:
         future: asyncio.Future[CallOutcome] = self._loop.create_future()
 
         def done(outcome: CallOutcome) -> None:
             if not future.done():
                 future.set_result(outcome)
 
-        is_async = function in self._async_functions
-        self._dispatch(Run(kind, begin, function, "", is_async, done, reason, details, needs_thread=not is_async))
+        self._dispatch(self._runs.call(kind, begin, done, reason, details))
         return await future
 
     # who runs what -----------------------------------------------------------------------------------------------
@@ -325,11 +301,7 @@ class Supervisor:
 
     def _give(self, link: WorkerLink, run: Run) -> None:
         link.give(run)
-        if self._on_executed is not None and not run.announced:
-            run.announced = True
-            self._on_executed(
-                RunStarted(run.function, run.invocation, run.kind, run.instance_id, run.reason, run.details)
-            )
+        self._runs.started(run)
 
     def _end(self, run: Run, outcome: Any, error: str | None = "") -> None:
         """Hand over the outcome of a run that is in no worker any more. `error` "": it ended well; None: no word of
@@ -337,28 +309,16 @@ class Supervisor:
         if run.kind is RunKind.ACTIVITY:
             request = run.begin.request
             self._activities.pop((request.n, request.generation, request.task), None)
-        self._tell_ended(run, error)
+        self._runs.ended(run, error)
         run.done(outcome)
         if run.needs_thread and run.kind is not RunKind.ACTIVITY and not self._had_room:
             self.on_room()
-
-    def _tell_ended(self, run: Run, error: str | None) -> None:
-        if self._on_executed is not None and run.announced and error is not None:
-            duration = self._loop.time() - run.sent
-            self._on_executed(
-                RunEnded(run.function, run.invocation, run.kind, duration, not error, run.instance_id, error)
-            )
 
     # what the worker set tells -----------------------------------------------------------------------------------
 
     def on_ready(self, link: WorkerLink) -> None:
         assert link.app is not None
-        self._names = {
-            (function.trigger, function.durable_name.lower()): function.name
-            for function in link.app.functions
-            if function.durable_name
-        }
-        self._async_functions = {function.name for function in link.app.functions if function.is_async}
+        self._runs.know(link.app)
         if link is self._workers.quarantine:
             self._quarantine.feed()
             return
@@ -425,7 +385,7 @@ class Supervisor:
 
     def on_gone(self, link: WorkerLink) -> None:
         """Whose fault was it, and what runs again."""
-        self._owed.pop(link, None)
+        self._log_window.forget(link)
         begun = {id(run) for run in link.begun()}
         runs = link.take_all()
         reason = link.describe_end()
@@ -461,13 +421,12 @@ class Supervisor:
                     )
             elif isinstance(message, LogLine):
                 self._on_log(message)
-                self._owed[link] = self._owed.get(link, 0) + len(message.text) + _LINE_OVERHEAD
+                self._log_window.took(link, message)
             elif isinstance(message, ClientCall):
                 self._on_client_call(message, _replier(link, message.call))
             else:
                 self._on_other(link, message)
-        if link in self._owed:
-            self._pay(link)
+        self._log_window.pay(link)
 
     def _on_other(self, link: WorkerLink, message: WorkerMessage) -> None:
         if isinstance(message, EntityResult):
@@ -526,12 +485,6 @@ class Supervisor:
         self._end(run, outcome, error)
         if link is self._workers.quarantine:
             self._quarantine.feed()
-
-    def _pay(self, link: WorkerLink, at_once: bool = False) -> None:
-        owed = self._owed.get(link, 0)
-        if owed and not self._logs_held and (at_once or owed >= _CREDIT_STEP):
-            del self._owed[link]
-            link.channel.send(LogCredit(owed))
 
     def _say(self, text: str, level: int, run: Run | None = None) -> None:
         function, invocation, instance_id = (run.function, run.invocation, run.instance_id) if run else ("", "", "")

@@ -17,8 +17,8 @@ from msgspec import Struct
 from perdure import portable
 from perdure.host.begun import BegunSlots, invocation_number
 from perdure.host.channel import HostChannel
-from perdure.host.executions import RunKind
 from perdure.host.messages import AppIndexed, Heartbeat, Ping, StartWorker, StopWorker, WorkerMessage
+from perdure.host.runs import Run
 from perdure.host.worker_settings import WorkerSettings
 
 _MODULE = "perdure.host.worker_process"
@@ -48,53 +48,6 @@ class SupervisorOptions(Struct, frozen=True):
     shutdown_grace: float = 10.0
     heartbeat_limit: float = 60.0
     under_debugger: bool = False
-
-
-class Run:
-    """One invocation that a worker was given and has not answered."""
-
-    __slots__ = (
-        "announced",
-        "begin",
-        "details",
-        "done",
-        "function",
-        "instance_id",
-        "invocation",
-        "is_async",
-        "kind",
-        "needs_thread",
-        "reason",
-        "sent",
-    )
-
-    def __init__(
-        self,
-        kind: RunKind,
-        begin: Any,
-        function: str,
-        instance_id: str,
-        is_async: bool,
-        done: Callable[[Any], None],
-        reason: str = "",
-        details: str = "",
-        *,
-        needs_thread: bool = False,
-    ) -> None:
-        #: whether its start was told
-        self.announced = False
-        #: of the worker's pool
-        self.needs_thread = needs_thread
-        self.reason = reason
-        self.details = details
-        self.kind = kind
-        self.begin = begin
-        self.invocation: str = begin.invocation
-        self.function = function
-        self.instance_id = instance_id
-        self.is_async = is_async
-        self.done = done
-        self.sent = 0.0
 
 
 class WorkerLink:

@@ -36,8 +36,8 @@ from perdure.host.asgi import Lifespan
 from perdure.host.begun import BegunSlots, invocation_number
 from perdure.host.cycles import look_rarely
 from perdure.host.dialect import decide_dialect
+from perdure.host.heartbeats import Heartbeats
 from perdure.host.indexing import LoadedApp, fingerprint, load_app, prepare_paths
-from perdure.host.invoke import now
 from perdure.host.messages import (
     ActivityGivenBack,
     AppIndexed,
@@ -47,12 +47,10 @@ from perdure.host.messages import (
     CancelActivity,
     ClientReply,
     DropSession,
-    Heartbeat,
     HostMessage,
     HttpInvocation,
     IndexError_,
     LogCredit,
-    LogLine,
     Ping,
     Pong,
     RecallActivity,
@@ -69,11 +67,7 @@ from perdure.host.worker_threads import Pool, TurnThread, default_threads
 from perdure.sdk import client, serialization
 from perdure.sdk.options import SdkOptions
 
-_BEAT_SECONDS = 1.0
-_BUSY_TICK = 0.05
-_BLOCKING_SECONDS = 0.25
 _HTTP_CALL_THREADS = 64
-_WARNING = 30
 
 
 class Worker:
@@ -102,8 +96,7 @@ class Worker:
         self._queued: dict[str, BeginActivity] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._attach: Attach | None = None
-        self._last_beat = 0.0
-        self._reported: BeginTurn | None = None
+        self._heartbeats = Heartbeats(channel, self.running)
 
     # main thread -----------------------------------------------------------------------------------------------
 
@@ -144,6 +137,7 @@ class Worker:
             self.logs.end_lines,
         )
         self._turns.start()
+        self._heartbeats.watch(self._turns, self._app.orchestrator_function, threads)
         gc.collect()
         gc.freeze()
         self.channel.send(
@@ -197,7 +191,7 @@ class Worker:
         thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]
         portable.die_with_parent()
         try:
-            self.channel.serve(self.on_messages, self.tick)
+            self.channel.serve(self.on_messages, self._heartbeats.tick)
         finally:
             portable.kill_tree(os.getpid())
             os._exit(1)
@@ -282,43 +276,6 @@ class Worker:
         else:
             self.channel.send(ActivityGivenBack(invocation))
 
-    def tick(self) -> float:
-        """Beat, and name an orchestrator that blocks. Gives the seconds until the next call."""
-        time_now = time.monotonic()
-        turns = self._turns
-        if turns is not None and turns.is_busy:
-            current = turns.current
-            if current is not None and current is not self._reported:
-                seconds = time_now - turns.since
-                if seconds >= _BLOCKING_SECONDS and not _debugger_attached():
-                    self._reported = current
-                    self._report_blocking(current, turns, seconds)
-        if time_now - self._last_beat >= _BEAT_SECONDS:
-            self._last_beat = time_now
-            self.channel.post(self._heartbeat(time_now))
-            self.channel.flush()
-        if turns is not None and turns.is_busy:
-            return _BUSY_TICK
-        return max(0.0, self._last_beat + _BEAT_SECONDS - time_now)
-
-    def _heartbeat(self, time_now: float) -> Heartbeat:
-        turn, seconds = "", 0.0
-        if self._turns is not None and (current := self._turns.current) is not None:
-            turn, seconds = current.invocation, time_now - self._turns.since
-        free = max(0, (self._pool.size if self._pool else 0) - len(self.running))
-        return Heartbeat(len(self.running), turn, seconds, free, _debugger_attached())
-
-    def _report_blocking(self, begin: BeginTurn, turns: TurnThread, seconds: float) -> None:
-        name, place = self._app.orchestrator_function(begin.request.name), turns.place()
-        text = (
-            f"Orchestrator function '{name}' has been running for {seconds * 1000:.0f} ms without reaching a yield"
-            f"{f' (now at {place})' if place else ''}. It keeps the other orchestrations of this worker waiting: "
-            "move blocking work and long computations into an activity."
-        )
-        self.channel.send(
-            LogLine(now(), _WARNING, text, name, begin.invocation, begin.request.instance_id, "perdure.worker")
-        )
-
     # pool and loop ---------------------------------------------------------------------------------------------
 
     def _run_plain(self, slot: int, item: tuple[Any, Any]) -> None:
@@ -397,11 +354,6 @@ class Worker:
     def _only_running(self) -> Invocation | None:
         running = list(self.running.values())
         return running[0] if len(running) == 1 else None
-
-
-def _debugger_attached() -> bool:
-    debugpy = sys.modules.get("debugpy")
-    return bool(debugpy is not None and debugpy.is_client_connected())
 
 
 _own_tasks: set[asyncio.Task[None]] = set()
