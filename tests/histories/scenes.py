@@ -39,6 +39,13 @@ SCENES: dict[str, dict[str, list[Step]]] = {
             RaiseEvent("events", "stop", '{"n": 3}'),
             _HOUR,
         ],
+        "two_waits": [
+            _run("two_waits"),
+            1.0,
+            RaiseEvent("two_waits", "go", '"one"'),
+            RaiseEvent("two_waits", "go", '"two"'),
+            _HOUR,
+        ],
         "entities": [_run("entities"), _HOUR],
         "transfer": [_run("transfer", "30"), _HOUR],
         "counting": [

@@ -189,3 +189,10 @@ def rewound_parent(context: Any) -> Any:
 def rewound_child(context: Any) -> Any:
     key = context.get_input()
     return (yield context.call_activity("flaky", {"key": f"child {key}", "failures": 1 if key == "two" else 0}))
+
+
+@app.orchestration_trigger(context_name="context")
+def two_waits(context: Any) -> Any:
+    """Of two waits for one event the later one gets the first."""
+    both = yield context.task_all([context.wait_for_external_event("go"), context.wait_for_external_event("go")])
+    return (yield context.call_activity("hello", str(both)))
