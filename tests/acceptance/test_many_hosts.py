@@ -7,12 +7,14 @@ import contextlib
 import os
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from tests.acceptance.cluster import TTL, Cluster
 from tests.acceptance.host import WEBHOOK, Host, eventually
@@ -228,6 +230,40 @@ def test_a_drained_host_takes_work_again(cluster: Cluster) -> None:
     eventually(lambda: one.get("/admin/host/status").json()["state"] == "Stopping", 5, "the stop")
     assert one.post("/admin/host/resume").status_code == 409
     assert one.process.wait(20) == 0
+
+
+def test_a_host_that_stops_hands_over_whatever_still_runs_on_it(cluster: Cluster) -> None:
+    one, two = cluster.start("one", "two")
+    for number in range(3):
+        one.begin_webhook("waits", 1, f"w{number}")
+    eventually(lambda: (two.status("w2") or {}).get("runtimeStatus") == "Running", what="the start")
+    # an HTTP function, a batch of an entity and an activity, all under way for longer than a second
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(httpx.get(f"{one.url}/api/slow/3", timeout=20)))
+    asking.start()
+    one.post(f"{WEBHOOK}/entities/counter/slow?op=slowly", json=3)
+    one.begin_webhook("fan", {"width": 1, "seconds": 3}, "act")
+    eventually(lambda: cluster.runs(), what="the entity")
+    time.sleep(0.3)
+    assert one.process is not None
+    one.process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    for number in range(3):
+        raise_event(two, f"w{number}", number)
+    for number in range(3):
+        assert two.completed(f"w{number}", 5) == [number]
+    taken = time.monotonic() - begun
+    print(f"handed over in {taken:.2f} s")
+    assert taken < 1.5
+    asking.join()
+    # what ran came to its end there, once, and what the function started runs elsewhere
+    assert answers[0].status_code == 200
+    raise_event(two, answers[0].text, "late")
+    assert two.completed(answers[0].text, 10) == ["late"]
+    assert one.process.wait(20) == 0
+    assert two.completed("act", 10) == ["one"]
+    assert two.get(f"{WEBHOOK}/entities/counter/slow").json() == 1
+    assert [(key, host) for key, _, host in cluster.runs()] == [("slowly", "one"), ("act/0", "one")]
 
 
 def test_the_database_may_restart(new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path) -> None:

@@ -407,6 +407,7 @@ class Host:
             text = f"Stopping: {what} may end within {grace:g} s. A second signal stops at once."
             self._log.write("perdure", INFORMATION, text)
         self._front.pause(0.0)
+        self._hub.retire()
         if self._management is not None:
             self._management.end_waits()
         if self._reload is not None:

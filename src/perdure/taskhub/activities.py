@@ -128,7 +128,11 @@ class Activities:
 
     def _start_claimed(self) -> None:
         self._starting = False
-        if self._draining or not self._committer.is_current():
+        if self._draining:
+            for item in self._slots.take_stalled(self._clock.monotonic()):
+                self._give_back(item)
+            return
+        if not self._committer.is_current():
             # others may have taken this host for dead, and its claims with it: nothing new before the next beat
             return
         if not (self._slots.is_waiting or self._slots.is_incomplete):
@@ -382,11 +386,15 @@ class Activities:
         for key in [key for key in self._running if key[0] == n]:
             self._executor.cancel_activity(*key, running)
 
+    def retire(self) -> None:
+        """Start nothing more: what was claimed and has not begun goes back."""
+        self._draining = True
+        self._start_claimed()
+
     def drain(self, done: Callable[[], None]) -> None:
         """Start nothing more; call when all that runs has ended and its results are durable."""
-        self._draining, self._drained = True, done
-        for item in self._slots.take_stalled(self._clock.monotonic()):
-            self._give_back(item)
+        self._drained = done
+        self.retire()
         self._maybe_drained()
 
     def end_drain(self) -> None:

@@ -45,7 +45,7 @@ class TaskHub:
         self.shift = Shift(store, clock, executor, self.registry, self.committer, self.activities, options, told)
         self.dispatcher = Dispatcher(self.shift)
         self.ownership = Ownership(self.shift, self.dispatcher, self.timers)
-        self.departure = Departure(self.shift, self.dispatcher.drain)
+        self.departure = Departure(self.shift, self.dispatcher.drain, self.dispatcher.give_away)
         self.wakes, self.telemetry, self._executor = wakes, told, executor
         self.token = 0
         self.accepting = False
@@ -160,6 +160,11 @@ class TaskHub:
         self.activities.app_changed(self.options)
         if self.token:
             self.dispatcher.app_changed(options.fingerprint)
+
+    def retire(self) -> None:
+        """Where other hosts are up, take nothing new and let them have the instances; clients are still served."""
+        if self.ownership.others:
+            self.departure.drain(lambda: None)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable. The instances are free to others."""

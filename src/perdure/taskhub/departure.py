@@ -8,17 +8,24 @@ from perdure.storage.provider import StoreError
 from perdure.taskhub.shift import Shift
 
 _RETRY_SECONDS = 0.2
+#: how long instances wait for the turns under way of others before they are given away one by one
+_TURNS_MAY_END = 0.5
 
 
 class Departure:
     """Drains one host, and ends that again.
 
+    Others may have all instances when the turns under way have ended. Should that take long, they get those for which
+    something waits one by one: a long turn keeps its own instance only.
+
     Whether others may have the instances is told to the store one call at a time; the last wish counts. `on_back` is
     called when the instances that nobody took meanwhile are this host's again.
     """
 
-    def __init__(self, shift: Shift, stop_turns: Callable[[Callable[[], None]], None]) -> None:
-        self._shift, self._stop_turns = shift, stop_turns
+    def __init__(
+        self, shift: Shift, stop_turns: Callable[[Callable[[], None]], None], give_away: Callable[[], None]
+    ) -> None:
+        self._shift, self._stop_turns, self._give_away = shift, stop_turns, give_away
         self.on_away: Callable[[], None] = lambda: None
         self.on_back: Callable[[], None] = lambda: None
         #: the host is to take nothing new
@@ -34,7 +41,8 @@ class Departure:
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable."""
-        self.wanted = True
+        self.wanted = self._shift.registry.full = True
+        self._shift.activities.retire()
         self._drains += 1
         drain = self._drains
 
@@ -42,14 +50,20 @@ class Departure:
             if drain == self._drains and self.wanted:
                 self._write_results()
                 self._shift.activities.drain(done)
-                self._away = True
-                self._tell()
+                if not self._away:
+                    self._away = True
+                    self._tell()
+
+        def turns_take_long() -> None:
+            if drain == self._drains and self.wanted and not self._away and self._shift.registry.live:
+                self._give_away()
 
         self._stop_turns(no_more_turns)
+        self._shift.clock.later(_TURNS_MAY_END, turns_take_long)
 
     def resume(self) -> bool:
         """Take work again. False: the instances were given away, and `on_back` says when that is undone."""
-        self.wanted = False
+        self.wanted = self._shift.registry.full = False
         if not self._away and not self._telling:
             return True
         self._tell()

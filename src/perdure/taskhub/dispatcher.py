@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 
 from perdure.engine.runtime_state import runs_code, wants_turn
+from perdure.model.commit_plan import Release
 from perdure.model.instance import InstanceKind
 from perdure.taskhub.code_turns import CodeTurns
 from perdure.taskhub.control_turns import ControlTurns
@@ -34,7 +35,7 @@ class Dispatcher:
         self._entity_turns = EntityTurns(shift, self._settle)
         self._large = LargeTurns(shift, self._settle)
         self._scheduled = False
-        self._draining = False
+        self._draining = self._giving = False
         self._drained: Callable[[], None] | None = None
         self._unparking: set[int] = set()
         #: few instances wait for a turn
@@ -43,7 +44,7 @@ class Dispatcher:
 
     def begin(self) -> None:
         """Start under a new token with nothing under way."""
-        self._draining, self._drained = False, None
+        self._draining, self._giving, self._drained = False, False, None
         self._unparking = set()
         self._parked.others(self._unpark)
 
@@ -83,8 +84,26 @@ class Dispatcher:
 
     def end_drain(self) -> None:
         """Start turns again."""
-        self._draining, self._drained = False, None
+        self._draining, self._giving, self._drained = False, False, None
         self._schedule()
+
+    def give_away(self) -> None:
+        """While turns under way take their time, release what waits for one, and all that comes to wait."""
+        self._giving = True
+        for lane in self._shift.lanes.all:
+            while lane.ready:
+                instance = lane.ready.popleft()
+                if instance.phase is Phase.QUEUED and self._shift.registry.get(instance.state.n) is instance:
+                    self._release(instance)
+
+    def _release(self, instance: Instance) -> None:
+        """Let another host take the next turn of this instance."""
+        n, registry = instance.state.n, self._shift.registry
+        for row in instance.inbox:
+            if row.seq == 0 and not row.writing:
+                self._shift.activities.write_result(row, n)
+        registry.abandon(instance)
+        self._shift.committer.release(Release(n), lambda answer: registry.pass_on(n))
 
     def _maybe_drained(self) -> None:
         if self._drained is not None and self._shift.lanes.running == 0:
@@ -113,6 +132,9 @@ class Dispatcher:
                 self._shift.registry.read_more(instance)
             else:
                 self._shift.registry.warm.make_room()
+            return
+        if self._giving and not instance.backlog:
+            self._release(instance)
             return
         instance.phase = Phase.QUEUED
         self._shift.lanes.of(instance).ready.append(instance)

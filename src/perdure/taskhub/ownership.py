@@ -202,7 +202,7 @@ class Ownership:
 
     def scan(self) -> None:
         """Claim what is ready and owned by nobody, until there is nothing left or enough to do here."""
-        if self._scanning or not self._token:
+        if self._scanning or not self._token or self._registry.full:
             self._scan_again = self._scanning
             return
         self._scanning = True

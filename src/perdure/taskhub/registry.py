@@ -41,6 +41,8 @@ class Registry:
         self._looking = False
         #: no other host could have sent anything
         self.alone = True
+        #: this host is to take nothing new
+        self.full = False
         #: the instances are free to others: what comes for them is theirs to fetch
         self.leaving = False
         self._passed_on: set[int] = set()
@@ -56,7 +58,7 @@ class Registry:
         self.warm.clear()
         self._loading, self._wanted = {}, []
         self._looks, self._looking = [], False
-        self.leaving, self._passed_on = False, set()
+        self.full, self.leaving, self._passed_on = False, False, set()
         self.token, self._time = token, time
 
     def get(self, n: int) -> Instance | None:
@@ -65,7 +67,7 @@ class Registry:
 
     def has_room(self) -> bool:
         """Whether this host should own more instances; if not, new ones are left to who has room."""
-        return self.warm.has_room()
+        return not self.full and self.warm.has_room()
 
     def created(self, new: NewInstance) -> None:
         """This host created an instance and owns it."""
@@ -119,7 +121,7 @@ class Registry:
                 self._wakes.wake(owner, n)
             if owner not in self.live:
                 # nobody's, or of a host that is gone: whose claim comes first has it
-                self.load(n)
+                self.pass_on(n) if self.full else self.load(n)
 
     def pass_on(self, n: int) -> None:
         """Something came for an instance that this host gave up: let another have it. Once for each, as two hosts that

@@ -216,7 +216,8 @@ class Host:
             clock.stop()
             executor.close()
 
-        hub.drain(lambda: hub.stop(stopped))
+        hub.retire()
+        clock.later(clock.random(), lambda: hub.drain(lambda: hub.stop(stopped)))
 
 
 _NAMES = {

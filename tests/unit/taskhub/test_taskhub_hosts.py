@@ -131,6 +131,43 @@ def test_drain_writes_results_and_another_host_goes_on():
     assert len(second.executor.ran) == 2
 
 
+def test_a_host_that_retires_gives_idle_instances_away_while_a_long_turn_ends_there():
+    first = Bench({"Waiting": waiting, "Chain": chain})
+    for name in ("w1", "w2"):
+        first.call(StartInstance("Waiting", name))
+    first.time.advance(1)
+    first.executor.turn_seconds = 8.0
+    first.call(StartInstance("Chain", "long"))
+    second = Bench({"Waiting": waiting, "Chain": chain}, first.database)
+    first.hub.woken()
+    first.time.advance(2)
+    assert len(first.executor.turns) == 3
+    first.hub.retire()
+    assert first.call(RaiseEvent("w1", "go", "1")) == Done(), "clients are still served"
+    assert second.call(RaiseEvent("w2", "go", "2")) == Done()
+    _, n = second.hub.wakes.woken[-1]
+    first.hub.woken(n)
+    assert first.call(StartInstance("Chain", "new")) == Started("new")
+    first.time.advance(0.6)
+    second.hub.woken()
+    assert second.wait("w1", within=0.2).record.output == "1"
+    assert second.wait("w2", within=0.2).record.output == "2"
+    assert second.wait("new", within=0.2).record.output == '"done"'
+    assert first.hub.ownership.others == (second.hub.token,)
+    # the turn under way is applied by the host that began it, and the next one is another's
+    assert second.status("long") == "Pending" and len(first.executor.turns) == 3
+    assert second.wait("long", within=8).record.output == '"done"'
+    assert len(first.executor.turns) == 3
+    assert not first.executor.ran
+
+
+def test_a_lone_host_retires_when_it_is_drained():
+    bench = Bench({"Chain": chain})
+    bench.hub.retire()
+    bench.call(StartInstance("Chain", "c1"))
+    assert bench.wait("c1").record.output == '"done"'
+
+
 def test_instances_of_a_silent_host_go_on_elsewhere():
     first = Bench({"Chain": chain})
     first.executor.hold.add("A")

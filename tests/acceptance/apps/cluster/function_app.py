@@ -1,5 +1,6 @@
 """Work for many hosts: every activity says which host ran it, and leaves a line in RUNS_FILE: `key time host`."""
 
+import asyncio
 import os
 import time
 from datetime import timedelta
@@ -51,6 +52,14 @@ def calls(context):
     return (yield context.call_entity(df.EntityId("counter", key), "add", value))
 
 
+@app.route(route="slow/{seconds}")
+@app.durable_client_input(client_name="client")
+async def slow(req: func.HttpRequest, client) -> func.HttpResponse:
+    await asyncio.sleep(float(req.route_params["seconds"]))
+    started = await client.start_new("waits", None, 1)
+    return func.HttpResponse(started)
+
+
 @app.activity_trigger(input_name="asked")
 def step(asked) -> str:
     begun = time.time()
@@ -63,6 +72,11 @@ def step(asked) -> str:
 @app.entity_trigger(context_name="context")
 def counter(context):
     total = context.get_state(lambda: 0)
+    if context.operation_name == "slowly":
+        with open(os.environ["RUNS_FILE"], "a") as runs:
+            runs.write(f"slowly {time.time()} {HOST}\n")
+        time.sleep(context.get_input())
+        context.set_state(total + 1)
     if context.operation_name == "add":
         total += context.get_input()
         context.set_state(total)
