@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 
-#: allocations between looks at new objects, and how many of these make a look at the older ones
-_THRESHOLDS = (50_000, 20, 50)
+#: allocations between looks at new objects, and how many of these make a look at the older ones. New ones are looked at
+#: often enough that what activities leave behind, large as it may be, does not pile up
+_THRESHOLDS = (5_000, 50, 200)
 
 
 def look_rarely() -> None:

@@ -106,6 +106,10 @@ class Instance:
         rows = {row.seq for row in self.inbox}
         return rows.union(self.loaded, self.timers, (row.seq for row in self.taken))
 
+    def is_stored(self) -> bool:
+        """Whether the store has everything that waits here."""
+        return self.late is None and all(row.seq and not row.writing for row in self.inbox)
+
     def add_timer(self, row: Row) -> None:
         """Remember a message that is held back until it is due."""
         self.timers[row.seq] = row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from itertools import islice
 
+from perdure.engine.runtime_state import runs_code
 from perdure.taskhub.instance import Instance, Phase
 from perdure.taskhub.interfaces import Clock
 
@@ -90,5 +91,8 @@ class WarmInstances:
 
 
 def sleeps(instance: Instance) -> bool:
-    """Whether an instance may leave memory: nothing waits for it here, and nothing of it is under way."""
-    return instance.phase is Phase.IDLE and not instance.inbox and not instance.backlog
+    """Whether an instance may leave memory: nothing of it is under way, and nothing waits for it that its code could
+    take now and the store could not give again."""
+    if instance.phase is not Phase.IDLE or instance.backlog:
+        return False
+    return not instance.inbox or (not runs_code(instance.state) and instance.is_stored())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+from msgspec.structs import replace
+
 from perdure.engine.runtime_state import new_state
 from perdure.model.commit_plan import NewInstance
-from perdure.model.instance import InstanceKind
-from perdure.taskhub.instance import Instance, Phase
+from perdure.model.history import EventRaised, TaskCompleted
+from perdure.model.instance import InstanceKind, RuntimeStatus
+from perdure.taskhub.instance import Instance, Phase, Row
 from perdure.taskhub.warm import WarmInstances
 from perdure.testing.clock import VirtualClock, VirtualTime
 
@@ -89,3 +92,18 @@ def test_a_newcomer_costs_the_same_however_many_instances_are_kept():
     few = min(_seconds(kept[:100], newcomers) for _ in range(2))
     many = min(_seconds(kept, newcomers) for _ in range(2))
     assert many < few * 2
+
+
+def test_what_is_suspended_leaves_once_the_store_has_all_that_waits_for_it():
+    warm, _ = cache(1)
+    suspended = instance(1)
+    suspended.state = replace(suspended.state, status=RuntimeStatus.SUSPENDED)
+    warm.add(suspended)
+    for waiting in (Row(7, EventRaised("Go")), Row(0, TaskCompleted(0, None))):
+        suspended.add(waiting)
+    warm.add(instance(2, Phase.RUNNING))
+    warm.make_room()
+    assert warm.get(1) is suspended
+    suspended.inbox[1].seq = 8
+    warm.make_room()
+    assert warm.get(1) is None
