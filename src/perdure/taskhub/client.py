@@ -129,7 +129,8 @@ class Hub(Protocol):
 
 
 _READING = (GetInstance, ListInstances, ReadEntity, InspectInstance, CountInstances, CountWaiting)
-_PURGE_PAGE = 200
+#: instances that one step of a purge deletes; then it rests for as long as the step took, so that others come first
+_PURGE_PAGE = 100
 #: how soon an instance that was busy is purged again
 _BUSY_SECONDS = 0.05
 
@@ -570,6 +571,9 @@ class HubClient:
         seen: int,
         done: Answer,
     ) -> None:
+        clock = self._hub.clock
+        begun = clock.monotonic()
+
         def listed(page: Page | StoreError) -> None:
             if isinstance(page, StoreError):
                 first = operation.continuation is not None and continuation == operation.continuation
@@ -578,8 +582,14 @@ class HubClient:
                 return
 
             def after(count: int) -> None:
+                if page.continuation is None:
+                    done(Purged(total + count))
+                else:
+                    clock.later(clock.monotonic() - begun, lambda: go_on(count))
+
+            def go_on(count: int) -> None:
                 looked_at = seen + len(page.items)
-                if page.continuation is None or 0 < operation.limit <= looked_at:
+                if 0 < operation.limit <= looked_at:
                     done(Purged(total + count, page.continuation))
                 else:
                     self._purge_page(filter, operation, page.continuation, total + count, looked_at, done)

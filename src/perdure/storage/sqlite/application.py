@@ -16,7 +16,7 @@ from perdure.model.commit_plan import (
     TurnVerdict,
     Verdict,
 )
-from perdure.storage.sqlite.instances import create_all, purge
+from perdure.storage.sqlite.instances import create_all, purge_all
 from perdure.storage.sqlite.messages import Outbox
 from perdure.storage.sqlite.statements import SQL
 from perdure.storage.sqlite.turns import advance, park, survivors, write_chunk
@@ -37,7 +37,7 @@ def apply(writes: Writes, batch: CommitBatch, now: int) -> CommitAnswer:
     advance(writes, surviving)
     chunks = tuple([write_chunk(writes, chunk, work) for chunk in batch.chunks])
     _release(writes, batch.releases)
-    purges = tuple([purge(writes, item, consequences) for item in batch.purges])
+    purges = purge_all(writes, batch.purges, consequences)
     news = [*batch.creations, *(new for plan, _ in surviving.values() for new in plan.creations)]
     created = create_all(writes, news, consequences)
     results = tuple([outbox.result(result) for result in batch.results])

@@ -6,7 +6,7 @@ from perdure.model.codec import encode_tags
 from perdure.model.commit_plan import CreationVerdict, Message, NewInstance, Purge, Verdict
 from perdure.storage.policies import replaced_child, replaces
 from perdure.storage.sqlite import readiness
-from perdure.storage.sqlite.standing import Standing
+from perdure.storage.sqlite.standing import Standing, json_list
 from perdure.storage.sqlite.statements import SQL
 from perdure.storage.sqlite.writes import Rows, Writes
 
@@ -20,8 +20,16 @@ _PURGE = (
 )
 
 
-def purge(writes: Writes, item: Purge, sent: list[Message]) -> Verdict:
-    """Delete an instance, whoever owns it; what others are to be told is added to `sent`."""
+def purge_all(writes: Writes, items: tuple[Purge, ...], sent: list[Message]) -> tuple[Verdict, ...]:
+    """Delete instances, whoever owns them; what others are to be told is added to `sent`."""
+    gone: list[Standing] = []
+    verdicts = tuple([_purge(writes, item, gone, sent) for item in items])
+    if gone:
+        _delete(writes, gone)
+    return verdicts
+
+
+def _purge(writes: Writes, item: Purge, gone: list[Standing], sent: list[Message]) -> Verdict:
     standing = writes.known.by_number.get(item.n)
     if standing is None:
         return Verdict.REFUSED
@@ -32,16 +40,18 @@ def purge(writes: Writes, item: Purge, sent: list[Message]) -> Verdict:
     if item.parent_failure is not None and not standing.is_finished:
         sent.append(item.parent_failure)
     sent.extend(item.messages)
-    _delete(writes, standing)
+    writes.known.remove(standing)
+    gone.append(standing)
     return Verdict.APPLIED
 
 
-def _delete(writes: Writes, standing: Standing) -> None:
-    """The instance with everything it has."""
+def _delete(writes: Writes, gone: list[Standing]) -> None:
+    """Instances with everything that they have."""
+    numbers = json_list([standing.n for standing in gone])
     for statement in _PURGE:
-        writes.connection.execute(statement, (standing.n,))
-    writes.known.remove(standing)
-    writes.touched[standing.n] = None
+        writes.connection.execute(statement, (numbers,))
+    for standing in gone:
+        writes.touched[standing.n] = None
 
 
 def create_all(writes: Writes, news: list[NewInstance], failures: list[Message]) -> dict[int, CreationVerdict]:
@@ -78,7 +88,8 @@ def _create(writes: Writes, new: NewInstance, rows: Rows, failures: list[Message
         writes.many(SQL.add_instance, rows)
         rows.clear()
         writes.write_payloads()
-        _delete(writes, holder)
+        writes.known.remove(holder)
+        _delete(writes, [holder])
     kind, status = int(new.kind), int(new.status)
     standing = Standing(
         (

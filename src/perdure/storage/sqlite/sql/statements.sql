@@ -201,22 +201,22 @@ SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM instance WHERE n
 SELECT 1 FROM inbox WHERE n = ? LIMIT 1
 
 -- name: purge_inbox
-DELETE FROM inbox WHERE n = ?
+DELETE FROM inbox WHERE n IN (SELECT value FROM json_each(?))
 
 -- name: purge_history
-DELETE FROM history WHERE n = ?
+DELETE FROM history WHERE n IN (SELECT value FROM json_each(?))
 
 -- name: purge_work
-DELETE FROM work WHERE n = ?
+DELETE FROM work WHERE n IN (SELECT value FROM json_each(?))
 
 -- name: purge_attempts
-DELETE FROM attempt WHERE n = ?
+DELETE FROM attempt WHERE n IN (SELECT value FROM json_each(?))
 
 -- name: purge_payloads
-DELETE FROM payload WHERE n = ?
+DELETE FROM payload WHERE n IN (SELECT value FROM json_each(?))
 
 -- name: purge_instance
-DELETE FROM instance WHERE n = ?
+DELETE FROM instance WHERE n IN (SELECT value FROM json_each(?))
 
 -- name: load
 SELECT n, id, kind, name, version, generation, turn, status, owner, created, started, updated, completed,
