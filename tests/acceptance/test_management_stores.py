@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
 
 import perdure
+from perdure.host.client_hubs import hub_names
+from perdure.host.store_url import parse_store_url
 from perdure.model.operations import ExistingPolicy
 from tests.acceptance.host import APPS, WEBHOOK, Host, eventually
 
@@ -81,5 +89,69 @@ def test_races_and_commands(new_host: Callable[..., Host], store: str) -> None:
     purged = durable(store, "purge-history", "--yes", "--runtime-status", "completed", "--json")
     assert json.loads(purged.stdout)["InstancesDeleted"] >= 7
     eventually(lambda: one.status("single") is None)
-    assert durable(store, "delete-task-hub", "--yes").returncode == 0
-    assert json.loads(durable(store, "get-instances", "--json").stdout) == []
+    refused = durable(store, "delete-task-hub", "--yes")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Task hub 'TestHubName' is in use: host ")
+    assert one.status("again") is not None, "nothing was deleted"
+    hosts[0].stop()
+    hosts[1].kill()
+    assert durable(store, "signal-entity", "@counter@a", "--operation", "add").returncode == 0
+    deleted = durable(store, "delete-task-hub", "--yes", "--json")
+    assert deleted.returncode == 0, deleted.stderr
+    assert json.loads(deleted.stdout)["InstancesDeleted"] >= 2
+    assert hubs(store) == []
+
+
+def hubs(store: str) -> list[str]:
+    """The hubs that a store knows."""
+    if store.startswith("sqlite"):
+        return hub_names(parse_store_url(store, "test", Path.cwd())) or []
+
+    async def names() -> list[str]:
+        connection = await asyncpg.connect(store)
+        found = [str(name) for (name,) in await connection.fetch("SELECT name FROM perdure.hub")]
+        await connection.close()
+        return found
+
+    return asyncio.run(names())
+
+
+def test_who_did_what(new_host: Callable[..., Host], store: str) -> None:
+    host = new_host(APPS / "managed", settings={"PERDURE_STORE": store}).start()
+    for name in ("a", "b", "c"):
+        host.begin_webhook("waiting", None, name)
+    eventually(lambda: host.status("a")["customStatus"] == "waits")  # type: ignore[index]
+    assert host.post(f"{WEBHOOK}/instances/a/suspend?reason=lunch").status_code == 202
+    eventually(lambda: host.status("a")["runtimeStatus"] == "Suspended")  # type: ignore[index]
+    assert durable(store, "resume", "a", "--reason", "back").returncode == 0
+    with perdure.client(store, task_hub="TestHubName", sync=True) as client:
+        client.terminate("a", "enough")
+        client.raise_event("b", "go", 1)
+    host.finished("a")
+    host.finished("b")
+    assert host.post(f"{WEBHOOK}/instances/a/terminate?reason=late").status_code == 410
+    me = f"{getpass.getuser()}@{socket.gethostname()}"
+
+    def recorded(*words: str) -> list[tuple[str, str, str, str]]:
+        shown = json.loads(durable(store, "audit", *words, "--json").stdout)
+        return [(entry["Operation"], entry["Who"], entry["Reason"], entry["Result"]) for entry in shown]
+
+    assert recorded("a") == [
+        ("terminate", f"{me} (script)", "enough", "accepted"),
+        ("resume", f"{me} (command line)", "back", "accepted"),
+        ("suspend", "127.0.0.1", "lunch", "accepted"),
+    ]
+    assert recorded("b") == []
+    assert host.delete(f"{WEBHOOK}/instances/b").status_code == 200
+    assert recorded("b") == [("purge", "127.0.0.1", None, "accepted")]
+    assert host.post(f"{WEBHOOK}/instances/a/restart").status_code == 202
+    assert host.delete(f"{WEBHOOK}/instances?createdTimeFrom=2000-01-01&runtimeStatus=Terminated").status_code == 200
+    assert recorded("a") == []
+    whole = recorded()
+    purge = ("purge", "127.0.0.1", "Terminated, created from 2000-01-01T00:00:00.0000000Z", "1 instances deleted")
+    assert [entry[0] for entry in whole] == ["purge", "restart:a", "purge"]
+    assert whole[0] == purge
+    # over HTTP the host adds where it came from
+    by_url = [sys.executable, "-m", "perdure", "durable", "terminate", "c", "--reason", "x", "--url", host.url]
+    assert subprocess.run(by_url, capture_output=True, timeout=60, check=False).returncode == 0
+    assert recorded("c") == [("terminate", f"{me} (command line) from 127.0.0.1", "x", "accepted")]

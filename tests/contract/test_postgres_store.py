@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from perdure.model.commit_plan import CommitAnswer, Message, NewInstance, Parking, Verdict
+from perdure.model.commit_plan import Audit, CommitAnswer, Message, NewInstance, Parking, Verdict
 from perdure.model.history import EventRaised
 from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus
 from perdure.storage import postgres
@@ -360,6 +360,7 @@ class TestWalks:
     def host(self, site: PostgresSite, monkeypatch: pytest.MonkeyPatch) -> ContractHost:
         monkeypatch.setattr(listing, "FIRST_WINDOW", 3)
         monkeypatch.setattr(listing, "WIDEST_WINDOW", 12)
+        monkeypatch.setattr(postgres.provider, "_READING", 1)
         host = ContractHost(site)
         news = [
             host.new(f"i{number:02}", name=f"N{number % 5}", created=number // 4, tags={"third": str(number % 3)})
@@ -402,13 +403,12 @@ class TestWalks:
 
     def test_others_come_between_the_steps(self, host: ContractHost) -> None:
         order: list[str] = []
-        for _ in range(postgres.provider._READING):
-            host.provider.query(InstanceFilter(name_prefix="nothing"), 5, None, lambda page: order.append("page"))
+        host.provider.query(InstanceFilter(name_prefix="nothing"), 5, None, lambda page: order.append("page"))
         host.provider.get_setting("a", "b", lambda answer: order.append("setting"))
         site = host.site
         assert isinstance(site, PostgresSite)
-        site.until(lambda: len(order) == postgres.provider._READING + 1)
-        assert order[0] == "setting"
+        site.until(lambda: len(order) == 2)
+        assert order == ["setting", "page"]
 
 
 class TestReleases:
@@ -433,7 +433,7 @@ class TestReleases:
         ContractHost(site)
         site.sql("UPDATE hub SET min_writer = 9")
         with pytest.raises(
-            StoreUnusable, match="was brought to version 9 by a newer perdure; this one writes version 1"
+            StoreUnusable, match="was brought to version 9 by a newer perdure; this one writes version 2"
         ):
             site.open()
 
@@ -442,11 +442,11 @@ class TestReleases:
     ) -> None:
         old = ContractHost(site)
         steps = {
-            (2, "before"): "ALTER TABLE instance ADD COLUMN extra integer",
-            (2, "after"): "ALTER TABLE instance DROP COLUMN extra",
+            (3, "before"): "ALTER TABLE instance ADD COLUMN extra integer",
+            (3, "after"): "ALTER TABLE instance DROP COLUMN extra",
         }
         own = migrations._step
-        monkeypatch.setattr(migrations, "SCHEMA", 2)
+        monkeypatch.setattr(migrations, "SCHEMA", 3)
         monkeypatch.setattr(migrations, "_step", lambda number, step: steps.get((number, step)) or own(number, step))
         columns = (
             "SELECT count(*) FROM information_schema.columns "
@@ -460,7 +460,28 @@ class TestReleases:
         old.ask("close", old.token)
         site.open()
         assert site.sql(columns)[0][0] == 0
-        assert site.sql("SELECT min_writer FROM hub")[0][0] == 2
+        assert site.sql("SELECT min_writer FROM hub")[0][0] == 3
+
+    def test_a_database_of_the_first_schema_goes_on_beside_a_host_of_that_release(
+        self, site: PostgresSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(migrations, "SCHEMA", 1)
+            patched.setattr(migrations, "VIEWS", 0)
+            old = ContractHost(site, {"orchestration": ("Chain",)})
+        n, pending = old.running("a", history=b"[]"), old.create("pending", mine=False)
+        old.commit(messages=[Message(n, EVENT)])
+        assert site.sql("SELECT max(number) FROM migration")[0][0] == 1
+        new = ContractHost(site)
+        assert site.sql("SELECT max(number) FROM migration")[0][0] == migrations.SCHEMA
+        assert new.ready() == [pending]
+        asked = Audit("terminate", "a", "anna", 7, "enough")
+        new.commit(messages=[Message(n, EVENT, audit=asked)])
+        assert new.ask("audit", "a", n, 5) == [asked]
+        assert len(old.load(n).inbox) == 2
+        assert old.commit(turns=[turn(n, 1)]).turns[0].verdict is Verdict.APPLIED
+        assert old.create("b")
+        assert site.sql("SELECT DISTINCT min_writer FROM hub")[0][0] == 1
 
     def test_functions_of_releases_that_nobody_uses_are_dropped(self, site: PostgresSite) -> None:
         ContractHost(site)

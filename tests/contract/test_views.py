@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from perdure.model.codec import encode_history
-from perdure.model.commit_plan import Attempt
+from perdure.model.commit_plan import Attempt, Audit, Message
 from perdure.model.history import (
     EventRaised,
     ExecutionCompleted,
@@ -227,6 +227,23 @@ def postgres(server: PostgresServer) -> Iterator[PostgresSite]:
     site.close()
 
 
+def test_who_managed_an_instance(site: AnySite) -> None:
+    host = ContractHost(site)
+    n = host.running("a")
+    host.commit(messages=[Message(n, EventRaised("e"), audit=Audit("terminate", "a", "anna", START + 5, "enough"))])
+    assert ask(site, "SELECT * FROM ManagementOperations WHERE instance = ?", "a") == [
+        {
+            "instance": "a",
+            "time": "2023-11-14T22:13:20.000005Z",
+            "operation": "terminate",
+            "who": "anna",
+            "reason": "enough",
+            "result": "accepted",
+            "hub": "hub",
+        }
+    ]
+
+
 def shown(site: PostgresSite) -> list[str]:
     rows = site.sql(f"SELECT viewname FROM pg_views WHERE schemaname = '{site.schema}' ORDER BY 1")
     return [row[0] for row in rows]
@@ -234,9 +251,9 @@ def shown(site: PostgresSite) -> list[str]:
 
 def test_a_schema_without_views_gets_them_at_the_next_start(postgres: PostgresSite) -> None:
     fan_out(ContractHost(postgres), 2)
-    postgres.sql("DROP VIEW HistoryEvents, Instances")
+    postgres.sql("DROP VIEW HistoryEvents, Instances, ManagementOperations")
     postgres.open()
-    assert shown(postgres) == ["historyevents", "instances"]
+    assert shown(postgres) == ["historyevents", "instances", "managementoperations"]
     assert ask(postgres, "SELECT status FROM Instances") == [{"status": "Completed"}]
 
 

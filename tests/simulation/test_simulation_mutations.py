@@ -13,7 +13,7 @@ from perdure.engine import decide, entities, lifecycle
 from perdure.model.commit_plan import CommitAnswer, CreationVerdict, MessageVerdict
 from perdure.model.operations import Done
 from perdure.storage import memory, memory_tables
-from perdure.taskhub import client, code_turns, committer, ownership, registry, settlement
+from perdure.taskhub import code_turns, committer, ownership, purging, registry, settlement
 from perdure.testing import invariants, simulation
 from perdure.testing.client_scripts import Violation
 from perdure.testing.simulation import Failure, Settings, simulate
@@ -326,7 +326,7 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         {invariants.LIVE, invariants.DURABLE},
     ),
     "lock not released by purge": (
-        apply(put(client, "unlocks", unlock_nothing)),
+        apply(put(purging, "unlocks", unlock_nothing)),
         lambda seed: settings(seed, ("locks",) * 4),
         {invariants.LIVE},
     ),

@@ -24,6 +24,7 @@ from perdure.model.operations import (
     Counted,
     CountInstances,
     CountWaiting,
+    DeleteTaskHub,
     EntitiesCleaned,
     EntityFound,
     Listed,
@@ -117,7 +118,11 @@ class ClientHubs:
             client = await self._client(name)
         except StartError as error:
             return Refused(RefusalCode.UNAVAILABLE, str(error))
-        return await answer_of(lambda done: client.call(operation, done))
+        answer: OperationAnswer = await answer_of(lambda done: client.call(operation, done))
+        if isinstance(operation, DeleteTaskHub) and isinstance(answer, Purged) and answer.continuation is None:
+            # the hub is gone, and with it what this process was in it
+            await self._close(name)
+        return answer
 
     async def _client(self, name: str) -> HubClient:
         entry = self._open.pop(name, None)

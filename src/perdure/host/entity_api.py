@@ -32,8 +32,8 @@ _EMPTY_KEY = "$"
 class EntityApi:
     """Answers what comes below `entities/`."""
 
-    def __init__(self, ask: Callable[[Operation, str], Awaitable[OperationAnswer]]) -> None:
-        self._ask = ask
+    def __init__(self, ask: Callable[[Operation, str], Awaitable[OperationAnswer]], forwarded: bool = False) -> None:
+        self._ask, self._forwarded = ask, forwarded
 
     async def __call__(
         self, request: Request, parameters: Parameters, hub: str, method: str, rest: list[str]
@@ -53,9 +53,10 @@ class EntityApi:
                 return await self._list(request, parameters, hub, name)
             case ["POST", name, *key]:
                 operation = parameters.verbatim("op") or ""
-                return await self._signal(request, hub, name, "".join(key), operation)
+                return await self._signal(request, hub, name, "".join(key), operation, "")
             case ["DELETE", name, *key]:
-                return await self._signal(request, hub, name, "".join(key), "delete")
+                by = request.address(self._forwarded)
+                return await self._signal(request, hub, name, "".join(key), "delete", by)
             case _:
                 return EMPTY[404]
 
@@ -69,7 +70,7 @@ class EntityApi:
             return EMPTY[404]
         return Response(200, bytes(raw_payload(answer.state)), [JSON_TYPE])
 
-    async def _signal(self, request: Request, hub: str, name: str, key: str, operation: str) -> Response:
+    async def _signal(self, request: Request, hub: str, name: str, key: str, operation: str, by: str) -> Response:
         key = "" if key == _EMPTY_KEY else key
         body = await request.body()
         text: str | None = None
@@ -80,7 +81,8 @@ class EntityApi:
         elif body:
             text = msgspec.json.encode(body.decode("utf-8", "replace")).decode("utf-8")
         entity = entity_scheduler_id(name, key)
-        answer = await self._ask(SignalEntityOperation(entity, operation, text, trace=request.trace), hub)
+        signal = SignalEntityOperation(entity, operation, text, trace=request.trace, by=by)
+        answer = await self._ask(signal, hub)
         if isinstance(answer, Refused):
             # the published API answers an unknown entity name in the short shape
             return message(400, answer.text) if refusal(answer).status == 400 else refusal(answer)

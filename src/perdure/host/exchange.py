@@ -105,6 +105,13 @@ class Request:
         while (await self._receive())["type"] == "http.request":
             pass
 
+    def address(self, forwarded: bool) -> str:
+        """Where the request comes from; `forwarded` believes X-Forwarded-For."""
+        client = self.scope.get("client")
+        address = client[0] if client else "unknown"
+        said = self.headers.get("x-forwarded-for") if forwarded else None
+        return f"{said.split(',')[0].strip()} through {address}" if said else address
+
     def origin(self, forwarded: bool) -> str:
         """Scheme and authority that the client used; `forwarded` believes X-Forwarded-Host and X-Forwarded-Proto."""
         if forwarded:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from perdure.host.loop import answer_of
 from perdure.host.messages import ClientCall
-from perdure.model.operations import Done, Operation, OperationAnswer, RaiseEvent, RefusalCode, Refused
+from perdure.model.operations import Done, Operation, OperationAnswer, RaiseEvent, RefusalCode, Refused, asked_by
 from perdure.taskhub.client import HubClient
 
 Answer = Callable[[OperationAnswer], None]
@@ -68,7 +68,7 @@ class HubAccess:
 
     def from_worker(self, call: ClientCall, reply: Answer) -> None:
         """A durable client in a worker asks."""
-        self.call(call.operation, call.task_hub, reply)
+        self.call(asked_by(call.operation, "the app"), call.task_hub, reply)
 
 
 def _dropping(done: Answer) -> Answer:

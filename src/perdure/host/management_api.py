@@ -85,7 +85,7 @@ class ManagementApi:
         self._code = code
         self._forwarded = forwarded
         self._show_task_inputs = show_task_inputs
-        self._entities = EntityApi(ask)
+        self._entities = EntityApi(ask, forwarded)
         self._closing = asyncio.Event()
 
     def end_waits(self) -> None:
@@ -120,9 +120,9 @@ class ManagementApi:
                 case ["GET", "instances"]:
                     return await self._list(request, parameters, hub)
                 case ["DELETE", "instances"]:
-                    return await self._purge_many(parameters, hub)
+                    return await self._purge_many(request, parameters, hub)
                 case ["DELETE", "instances", instance_id]:
-                    return await self._purge(hub, instance_id)
+                    return await self._purge(request, hub, instance_id)
                 case ["POST", "instances", instance_id, operation]:
                     return await self._control(request, parameters, hub, instance_id, operation.lower())
                 case ["POST", "instances", instance_id, operation, event] if operation.lower() == "raiseevent":
@@ -132,7 +132,7 @@ class ManagementApi:
                 case ["GET", "openapi.json"]:
                     return json_response(200, document(request.origin(self._forwarded)))
                 case ["POST", "operations"]:
-                    return await carry_out(request, self._ask, hub)
+                    return await carry_out(request, self._ask, hub, request.address(self._forwarded))
                 case [method, "entities", *rest] if len(rest) <= 2:
                     return await self._entities(request, parameters, hub, method, rest)
                 case [_, "makeprimary"]:
@@ -274,14 +274,16 @@ class ManagementApi:
             if wrong is not None:
                 return bad_json(wrong)
             new_id = parameters.flag("restartWithNewInstanceId", True)
-            answer = await self._ask(RestartInstance(instance_id, new_id, request.trace), hub)
+            address = request.address(self._forwarded)
+            answer = await self._ask(RestartInstance(instance_id, new_id, request.trace, address), hub)
             if isinstance(answer, Refused) and answer.code is RefusalCode.NOT_FOUND:
                 return unknown_to_restart(instance_id)
             return await self._started(request, parameters, hub, answer, wait, pause)
         kind = _CONTROL.get(operation)
         if kind is None:
             return EMPTY[404]
-        return _done(await self._ask(kind(instance_id, parameters.verbatim("reason")), hub))
+        asked = kind(instance_id, parameters.verbatim("reason"), by=request.address(self._forwarded))
+        return _done(await self._ask(asked, hub))
 
     # many instances
 
@@ -307,13 +309,13 @@ class ManagementApi:
         names = {"byName": answer.counts} if by_name else {}
         return json_response(200, {"total": sum(by_status.values()), "byStatus": by_status, **names})
 
-    async def _purge(self, hub: str, instance_id: str) -> Response:
-        answer = await self._ask(PurgeInstance(instance_id), hub)
+    async def _purge(self, request: Request, hub: str, instance_id: str) -> Response:
+        answer = await self._ask(PurgeInstance(instance_id, by=request.address(self._forwarded)), hub)
         if not isinstance(answer, Purged):
             return _unexpected(answer)
         return json_response(200, {"instancesDeleted": answer.instances}) if answer.instances else EMPTY[404]
 
-    async def _purge_many(self, parameters: Parameters, hub: str) -> Response:
+    async def _purge_many(self, request: Request, parameters: Parameters, hub: str) -> Response:
         created_from = parameters.time("createdTimeFrom")
         if created_from is None:
             return json_response(400, "Please provide value for 'createdTimeFrom' parameter.")
@@ -325,7 +327,8 @@ class ManagementApi:
             kinds=(InstanceKind.ORCHESTRATION,),
         )
         dry_run = parameters.flag("dryRun", False)
-        answer = await self._ask(PurgeInstances(chosen, include_running, dry_run), hub)
+        asked = PurgeInstances(chosen, include_running, dry_run, by=request.address(self._forwarded))
+        answer = await self._ask(asked, hub)
         if not isinstance(answer, Purged):
             return _unexpected(answer)
         if dry_run:

@@ -10,7 +10,7 @@ import msgspec
 from perdure.host.api_errors import bad_argument
 from perdure.host.exchange import JSON_TYPE, Request, Response
 from perdure.host.json_body import json_text
-from perdure.model.operations import ListInstances, Operation, OperationAnswer
+from perdure.model.operations import ListInstances, Operation, OperationAnswer, asked_by
 
 LARGEST_PAGE = 1000
 #: the years 1 to 9999 in microseconds since 1970
@@ -20,9 +20,10 @@ _decoder: msgspec.json.Decoder[Operation] = msgspec.json.Decoder(Operation)
 
 
 async def carry_out(
-    request: Request, ask: Callable[[Operation, str], Awaitable[OperationAnswer]], hub: str
+    request: Request, ask: Callable[[Operation, str], Awaitable[OperationAnswer]], hub: str, address: str
 ) -> Response:
-    """Answer one operation with its answer, also when it is refused: that is a value like any other."""
+    """Answer one operation with its answer, also when it is refused: that is a value like any other. What it says of
+    who asks is told together with the `address` that it comes from."""
     try:
         operation = _decoder.decode(await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -30,7 +31,9 @@ async def carry_out(
     wrong = _problem(operation)
     if wrong is not None:
         return bad_argument(wrong)
-    return Response(200, msgspec.json.encode(await ask(operation, hub)), [JSON_TYPE])
+    said = getattr(operation, "by", "")
+    known = asked_by(operation, f"{said} from {address}" if said else address, by_hand=bool(said))
+    return Response(200, msgspec.json.encode(await ask(known, hub)), [JSON_TYPE])
 
 
 def _problem(operation: Operation) -> str | None:

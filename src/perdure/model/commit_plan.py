@@ -16,6 +16,18 @@ from perdure.model.instance import InstanceKind, RuntimeStatus
 from perdure.model.operations import ExistingPolicy
 
 
+class Audit(Struct, frozen=True):
+    """A management operation, for people to read: who asked for what, of which instance (or task hub), when
+    (microseconds) and why; `result` says what came of it."""
+
+    operation: str
+    target: str
+    who: str
+    time: int
+    reason: str | None = None
+    result: str = "accepted"
+
+
 class Message(Struct, frozen=True):
     """Something durable addressed to instance `n`.
 
@@ -23,7 +35,8 @@ class Message(Struct, frozen=True):
     they answer that task of that generation and are dropped by others. `due` (microseconds, 0 is now) keeps the
     message back. `create` makes the addressee when `instance_id` does not exist (entities). `ahead` puts it before
     all that waits, in the order given. It is dropped when the addressee is gone, or finished: a failed instance keeps
-    what comes, for a rewind.
+    what comes, for a rewind. `audit` is recorded with the addressee, unless the message is dropped; only messages of
+    the batch itself have one.
     """
 
     n: int
@@ -34,17 +47,18 @@ class Message(Struct, frozen=True):
     instance_id: str = ""
     create: NewInstance | None = None
     ahead: bool = False
+    audit: Audit | None = None
 
 
 class NewInstance(Struct, frozen=True):
     """An instance to create under `policy`; a finished one with this id is purged first where the policy allows it.
 
-    FAIL_IF_RUNNING replaces a finished one, REPLACE_ANY any (the parent of an unfinished child is told, see
-    `storage.policies`); FAIL_IF_EXISTS and RETURN_EXISTING refuse whatever holds the id.
+    FAIL_IF_RUNNING replaces a finished one; FAIL_IF_EXISTS and RETURN_EXISTING refuse whatever holds the id.
+    REPLACE_ANY never comes here: it is a purge of the holder and a start under FAIL_IF_RUNNING in one commit.
 
     `owner` is the creating host's token, or 0 to leave it to whoever has room. When refused, `refusal` is sent
     instead (a child that could not be created fails the parent's task). `trace` is the trace context that the instance
-    keeps for life (`model.trace_context`), None where nobody traces.
+    keeps for life (`model.trace_context`), None where nobody traces. `audit` is recorded with the new instance.
     """
 
     n: int
@@ -65,6 +79,7 @@ class NewInstance(Struct, frozen=True):
     status: RuntimeStatus = RuntimeStatus.PENDING
     refusal: Message | None = None
     trace: str | None = None
+    audit: Audit | None = None
 
 
 class WorkItem(Struct, frozen=True):
@@ -186,13 +201,14 @@ class Purge(Struct, frozen=True):
     """Delete an instance with everything it has, whoever owns it. `parent_failure` is sent if it was unfinished,
     `messages` (to entities that it holds locks of) in any case. Only while it stands at `turn` (-1: at any) and, if
     `idle`, no message waits for it: else, or when its row is in another open transaction, the verdict is FENCED, and
-    REFUSED when it is gone."""
+    REFUSED when it is gone. Its audit rows go too; `audit` is recorded with the hub once it is applied."""
 
     n: int
     parent_failure: Message | None = None
     messages: tuple[Message, ...] = ()
     turn: int = -1
     idle: bool = False
+    audit: Audit | None = None
 
 
 class Release(Struct, frozen=True):
@@ -208,6 +224,8 @@ class CommitBatch(Struct, frozen=True):
     Applied in this order: parkings, turns (their rows and deletions), chunks, releases, purges, creations (by id,
     those of the batch before those of turns), results, then messages: of refused creations, of turns, of the batch,
     of purges. All turns and parkings are judged by what was stored before; of two plans for one instance one applies.
+    `audits` are recorded with the hub; each takes the place of an earlier one of the same operation and time. A hub
+    keeps the latest thousand of its own.
     """
 
     token: int
@@ -222,6 +240,7 @@ class CommitBatch(Struct, frozen=True):
     parkings: tuple[Parking, ...] = ()
     purges: tuple[Purge, ...] = ()
     releases: tuple[Release, ...] = ()
+    audits: tuple[Audit, ...] = ()
 
 
 class Verdict(IntEnum):

@@ -1,6 +1,7 @@
 """What clients ask of a task hub, and the answers: the same values from HTTP, from user code and from the command line.
 
-A refusal is an answer (`Refused`), not an exception; its `code` is one of `RefusalCode`.
+A refusal is an answer (`Refused`), not an exception; its `code` is one of `RefusalCode`. `by` says who asks, as far as
+that is known: what an operation with it does is recorded (`Audit`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from enum import Enum
 from typing import Union
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.model.history import HistoryEvent
 from perdure.model.instance import InstanceFilter, InstanceRecord
@@ -40,6 +42,7 @@ class StartInstance(_Operation, frozen=True, tag=0):
     policy: ExistingPolicy | None = None
     idempotency_key: str | None = None
     trace: str | None = None
+    by: str = ""
 
 
 class GetInstance(_Operation, frozen=True, tag=1):
@@ -63,38 +66,45 @@ class RaiseEvent(_Operation, frozen=True, tag=3):
     input: str | None = None
     client: bool = False
     trace: str | None = None
+    by: str = ""
 
 
 class TerminateInstance(_Operation, frozen=True, tag=4):
     instance_id: str
     reason: str | None = None
     recurse: bool = True
+    by: str = ""
 
 
 class SuspendInstance(_Operation, frozen=True, tag=5):
     instance_id: str
     reason: str | None = None
+    by: str = ""
 
 
 class ResumeInstance(_Operation, frozen=True, tag=6):
     instance_id: str
     reason: str | None = None
+    by: str = ""
 
 
 class RewindInstance(_Operation, frozen=True, tag=7):
     instance_id: str
     reason: str | None = None
+    by: str = ""
 
 
 class RestartInstance(_Operation, frozen=True, tag=8):
     instance_id: str
     new_id: bool = True
     trace: str | None = None
+    by: str = ""
 
 
 class PurgeInstance(_Operation, frozen=True, tag=9):
     instance_id: str
     recurse: bool = False
+    by: str = ""
 
 
 class PurgeInstances(_Operation, frozen=True, tag=10):
@@ -108,6 +118,7 @@ class PurgeInstances(_Operation, frozen=True, tag=10):
     dry_run: bool = False
     limit: int = 0
     continuation: str | None = None
+    by: str = ""
 
 
 class SignalEntityOperation(_Operation, frozen=True, tag=11):
@@ -119,6 +130,7 @@ class SignalEntityOperation(_Operation, frozen=True, tag=11):
     due: int = 0
     client: bool = False
     trace: str | None = None
+    by: str = ""
 
 
 class ReadEntity(_Operation, frozen=True, tag=12):
@@ -128,6 +140,7 @@ class ReadEntity(_Operation, frozen=True, tag=12):
 class CleanEntities(_Operation, frozen=True, tag=13):
     remove_empty: bool = True
     release_orphaned_locks: bool = True
+    by: str = ""
 
 
 class InspectInstance(_Operation, frozen=True, tag=14):
@@ -149,6 +162,24 @@ class CountWaiting(_Operation, frozen=True, tag=16):
     numbers: tuple[int, ...]
 
 
+class DeleteTaskHub(_Operation, frozen=True, tag=17):
+    """Delete the hub with all that it holds. Refused while a host with functions is up.
+
+    With `limit` about so many instances are deleted; the answer's `continuation` says that there is more to do.
+    """
+
+    limit: int = 0
+    continuation: str | None = None
+    by: str = ""
+
+
+class ListAudit(_Operation, frozen=True, tag=18):
+    """The latest management operations, the last one first: on one instance, or in the whole hub."""
+
+    instance_id: str | None = None
+    top: int = 100
+
+
 Operation = Union[
     StartInstance,
     GetInstance,
@@ -167,7 +198,28 @@ Operation = Union[
     InspectInstance,
     CountInstances,
     CountWaiting,
+    DeleteTaskHub,
+    ListAudit,
 ]
+#: recorded whoever asks; starts, events and signals only where a person sends them by hand
+MANAGEMENT = (
+    TerminateInstance,
+    SuspendInstance,
+    ResumeInstance,
+    RewindInstance,
+    RestartInstance,
+    PurgeInstance,
+    PurgeInstances,
+    CleanEntities,
+    DeleteTaskHub,
+)
+_BY_HAND = (StartInstance, RaiseEvent, SignalEntityOperation)
+
+
+def asked_by(operation: Operation, who: str, *, by_hand: bool = False) -> Operation:
+    """The operation with the name of who asks, if it is one to record. `by_hand`: a person typed it."""
+    recorded = isinstance(operation, MANAGEMENT) or (by_hand and isinstance(operation, _BY_HAND))
+    return replace(operation, by=who) if recorded else operation
 
 
 class RefusalCode(str, Enum):
@@ -270,6 +322,21 @@ class WaitingCounted(_Answer, frozen=True, tag=10):
     counts: tuple[int, ...]
 
 
+class AuditEntry(Struct, frozen=True, array_like=True):
+    """A management operation that was carried out; `time` in microseconds."""
+
+    time: int
+    operation: str
+    target: str
+    who: str
+    reason: str | None = None
+    result: str = ""
+
+
+class AuditListed(_Answer, frozen=True, tag=11):
+    entries: list[AuditEntry]
+
+
 OperationAnswer = Union[
     Refused,
     Started,
@@ -282,4 +349,5 @@ OperationAnswer = Union[
     Inspected,
     Counted,
     WaitingCounted,
+    AuditListed,
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
+import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -15,7 +17,7 @@ import msgspec
 from perdure.host.client_hubs import ClientHubs
 from perdure.host.errors import StartError
 from perdure.host.links import WEBHOOK_PATH
-from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused
+from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused, asked_by
 from perdure.sdk.client_trace import with_trace
 
 T = TypeVar("T")
@@ -89,11 +91,23 @@ class HttpHubs:
             await self._http.aclose()
 
 
-class OutsideTransport:
-    """A `ClientTransport` over hubs that live on a thread with an event loop of their own."""
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # a container may run under a number that has no name
+        return "unknown"
 
-    def __init__(self, hubs: Hubs, task_hub: str) -> None:
-        self._hubs, self._task_hub = hubs, task_hub
+
+class OutsideTransport:
+    """A `ClientTransport` over hubs that live on a thread with an event loop of their own.
+
+    What it asks is recorded under the name of the user of this process; `by_hand`: also events, signals and starts.
+    """
+
+    def __init__(self, hubs: Hubs, task_hub: str, *, by_hand: bool = False) -> None:
+        self._hubs, self._task_hub, self._by_hand = hubs, task_hub, by_hand
+        self._who = f"{_user()}@{socket.gethostname()} ({'command line' if by_hand else 'script'})"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="perdure-client", daemon=True)
         self._thread.start()
@@ -101,12 +115,15 @@ class OutsideTransport:
 
     async def call(self, operation: Operation, task_hub: str = "") -> OperationAnswer:
         """Ask, from a coroutine on any event loop."""
-        asking = self._hubs.ask(with_trace(operation), task_hub or self._task_hub)
-        return await asyncio.wrap_future(self._submit(asking))
+        return await asyncio.wrap_future(self._asked(operation, task_hub))
 
     def call_sync(self, operation: Operation, task_hub: str = "") -> OperationAnswer:
         """Ask and wait on this thread."""
-        return self._submit(self._hubs.ask(with_trace(operation), task_hub or self._task_hub)).result()
+        return self._asked(operation, task_hub).result()
+
+    def _asked(self, operation: Operation, task_hub: str) -> Future[OperationAnswer]:
+        known = asked_by(operation, self._who, by_hand=self._by_hand)
+        return self._submit(self._hubs.ask(with_trace(known), task_hub or self._task_hub))
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         if self._closed:

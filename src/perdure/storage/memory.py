@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
+from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page, RuntimeStatus
 from perdure.storage.listing import PAGE_SIZE, size_of
 from perdure.storage.memory_tables import Application, HostState, Tables, can_act, is_unstarted, messages_of
@@ -430,6 +431,30 @@ class MemoryStore:
             return Counter((r.name if by_name else "", int(r.status)) for r in records if matches(filter, r))
 
         self._read("count", read, done)
+
+    def audit(self, target: str | None, n: int, limit: int, done: Callback[list[Audit]]) -> None:
+        def read() -> list[Audit]:
+            found = (
+                audit
+                for of, audit in reversed(self._tables.audits)
+                if target is None or (of == n and n) or (of == 0 and audit.target == target)
+            )
+            return list(islice(found, limit))
+
+        self._read("audit", read, done)
+
+    def delete_hub(self, who: str, result: str, done: Callback[bool]) -> None:
+        def apply() -> bool:
+            tables = self._tables
+            used = any(not host.dead and host.registration.names for host in tables.hosts.values())
+            if used or tables.instances:
+                return False
+            tables.hosts.clear()
+            tables.settings.clear()
+            tables.audits.clear()
+            return True
+
+        self._read("delete_hub", apply, done)
 
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         self._read("get_setting", lambda: self._tables.settings.get((kind, key)), done)

@@ -16,6 +16,7 @@ from perdure.model.codec import decode_event, encode_event
 from perdure.model.commit_plan import (
     ActivityResult,
     Attempt,
+    Audit,
     CommitAnswer,
     CommitBatch,
     CreationVerdict,
@@ -34,11 +35,13 @@ from perdure.model.commit_plan import (
 )
 from perdure.model.history import ExecutionResumed, ExecutionRewound, ExecutionSuspended, ExecutionTerminated
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
-from perdure.storage.policies import replaced_child, replaces
+from perdure.storage.policies import replaces
 from perdure.storage.provider import HostRegistration, InboxRow, Loaded
 
 #: rows of an inbox that one read returns
 INBOX_WINDOW = 256
+#: management operations of the hub itself that are kept
+AUDITS_KEPT = 1000
 _BEFORE_ALL = -(1 << 63)
 
 WorkKey = tuple[int, int, int]
@@ -84,6 +87,7 @@ class Tables:
         self.work_of: dict[int, dict[WorkKey, None]] = {}
         self.attempts: dict[int, list[Attempt]] = {}
         self.settings: dict[tuple[str, str], str] = {}
+        self.audits: list[tuple[int, Audit]] = []
 
     def is_left(self, owner: int, token: int) -> bool:
         """Whether the host with `token` may take an instance that `owner` has: also one that a leaving host has."""
@@ -171,6 +175,7 @@ class Tables:
         self.delete_work(list(self.work_of.get(n, {})))
         self.history.pop(n, None)
         self.attempts.pop(n, None)
+        self.audits = [(of, audit) for of, audit in self.audits if of != n]
         self.unstarted.pop(n, None)
         del self.ids[self.instances.pop(n).instance_id]
 
@@ -202,7 +207,7 @@ class Application:
         failures: list[Message] = []
         purges = tuple(self._purge(purge, failures) for purge in batch.purges)
         news = [*batch.creations, *(new for plan in applied for new in plan.creations)]
-        creations = self._create_all(news, failures)
+        creations = self._create_all(news)
         results = tuple(self._result(result) for result in batch.results)
         own_creations = tuple(self._verdict_of(new, creations) for new in batch.creations)
         turns = tuple(
@@ -217,6 +222,7 @@ class Application:
         for attempt in batch.attempts:
             if attempt.n in self.tables.instances:
                 self.tables.attempts.setdefault(attempt.n, []).append(attempt)
+        self._record(messages, own_creations, purges)
         return CommitAnswer(
             batch.number,
             self.now,
@@ -228,6 +234,32 @@ class Application:
             parkings=parkings,
             purges=purges,
         )
+
+    def _record(
+        self,
+        messages: tuple[MessageVerdict, ...],
+        creations: tuple[CreationVerdict, ...],
+        purges: tuple[Verdict, ...],
+    ) -> None:
+        """Management operations that were carried out; one of the hub takes the place of its earlier form."""
+        batch = self.batch
+        done = [(sent.n, m.audit) for m, sent in zip(batch.messages, messages, strict=True) if sent.seq]
+        for new, created in zip(batch.creations, creations, strict=True):
+            done += [(new.n, new.audit)] if created.verdict is Verdict.APPLIED else []
+        for purge, verdict in zip(batch.purges, purges, strict=True):
+            done += [(0, purge.audit)] if verdict is Verdict.APPLIED else []
+        again = {(audit.time, audit.operation) for audit in batch.audits}
+        audits = [(n, a) for n, a in self.tables.audits if n or (a.time, a.operation) not in again]
+        audits += [(n, audit) for n, audit in done if audit is not None]
+        audits += [(0, audit) for audit in batch.audits]
+        own = sum(1 for n, _ in audits if not n)
+        for n, audit in list(audits):
+            if own <= AUDITS_KEPT:
+                break
+            if not n:
+                audits.remove((n, audit))
+                own -= 1
+        self.tables.audits = audits
 
     def _stands_at(self, n: int, turn: int) -> bool:
         """The one check that all rows of a turn hang on."""
@@ -321,19 +353,17 @@ class Application:
         self.tables.delete_instance(purge.n)
         return Verdict.APPLIED
 
-    def _create_all(self, news: list[NewInstance], failures: list[Message]) -> dict[int, CreationVerdict]:
+    def _create_all(self, news: list[NewInstance]) -> dict[int, CreationVerdict]:
         """Verdicts by number, in the order of ids as a database inserts them; refusals are sent later."""
-        return {new.n: self._create(new, failures) for new in sorted(news, key=lambda new: new.instance_id)}
+        return {new.n: self._create(new) for new in sorted(news, key=lambda new: new.instance_id)}
 
-    def _create(self, new: NewInstance, failures: list[Message]) -> CreationVerdict:
+    def _create(self, new: NewInstance) -> CreationVerdict:
         tables = self.tables
         holder = tables.ids.get(new.instance_id)
         if holder is not None:
             old = tables.instances[holder]
             if not replaces(new.policy, old.status):
                 return CreationVerdict(Verdict.REFUSED, holder, old.status)
-            if old.parent_n and not old.status.is_terminal:
-                failures.append(replaced_child(old.instance_id, old.parent_n, old.parent_generation, old.parent_task))
             tables.delete_instance(holder)
         tables.ids[new.instance_id] = new.n
         tables.put_instance(
@@ -377,7 +407,7 @@ class Application:
         tables = self.tables
         n = message.n or tables.ids.get(message.instance_id, 0)
         if n == 0 and message.create is not None:
-            n = self._create(message.create, []).n
+            n = self._create(message.create).n
         seq = ahead or next(self.seq)
         record = tables.instances.get(n)
         if record is None:

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
+from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.history import HistoryEvent
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 
@@ -124,7 +124,8 @@ class Provider(Protocol):
     """A store, bound to one hub by `register`."""
 
     def register(self, registration: HostRegistration, done: Callback[Registered]) -> None:
-        """Get a token. Hosts known to be gone (the OS says so) are marked dead first."""
+        """Get a token. Hosts known to be gone (the OS says so) are marked dead first; a hub that was deleted is made
+        again."""
 
     def close(self, token: int, done: Callback[None]) -> None:
         """End a token after its last commit: its claims are free, its instances unowned."""
@@ -206,6 +207,14 @@ class Provider(Protocol):
     def count(self, filter: InstanceFilter, by_name: bool, done: Callback[Counts]) -> None:
         """How many instances match, by name (else "") and status. Those that come or change meanwhile may be counted
         or not, or twice when they change their status: it is read in pieces."""
+
+    def audit(self, target: str | None, n: int, limit: int, done: Callback[list[Audit]]) -> None:
+        """The latest management operations, the last one first: those recorded with instance `n`, and with the hub
+        under the id `target`; for `target` None all of the hub, and deletions of other hubs of the store."""
+
+    def delete_hub(self, who: str, result: str, done: Callback[bool]) -> None:
+        """Forget the hub with its settings, if it holds no instance and no living host that has functions; whether it
+        is gone. `who` ("": nobody) is recorded. Whoever registers later makes it anew, under another number."""
 
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         """A value that belongs to the hub."""

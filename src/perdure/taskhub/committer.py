@@ -8,6 +8,7 @@ from typing import Any
 from perdure.model.commit_plan import (
     ActivityResult,
     Attempt,
+    Audit,
     CommitAnswer,
     CommitBatch,
     CreationVerdict,
@@ -30,7 +31,9 @@ from perdure.taskhub.telemetry import Telemetry
 
 #: fields of a batch in the order in which verdicts are told; those without verdicts last
 _JUDGED = ("turns", "chunks", "creations", "messages", "results", "parkings", "purges")
-_UNJUDGED = ("returns", "attempts", "releases")
+_UNJUDGED = ("returns", "attempts", "releases", "audits")
+#: an item that is two of a batch: a purge, and the new instance that takes the place of what goes
+_REPLACEMENT = "replacement"
 _RETRY_SECONDS = 0.05
 _RETRY_LONGEST = 2.0
 _ATTEMPT_SECONDS = 0.5
@@ -152,6 +155,19 @@ class Committer:
         """Commit that an instance is deleted."""
         self._add("purges", purge, done)
 
+    def replace(
+        self,
+        purge: Purge,
+        new: NewInstance,
+        done: Callable[[tuple[Verdict, CreationVerdict] | StoreError], None],
+    ) -> None:
+        """Commit that an instance is deleted and, in the same commit, that another is created."""
+        self._add(_REPLACEMENT, (purge, new), done)
+
+    def record(self, audit: Audit, done: Callable[[StoreError | None], None]) -> None:
+        """Commit that a management operation was carried out."""
+        self._add("audits", audit, done)
+
     def give_back(self, item: WorkReturn, done: Callable[[StoreError | None], None]) -> None:
         """Commit that a claim on an activity is given back."""
         self._add("returns", item, done)
@@ -222,7 +238,11 @@ class Committer:
         self._flying = items
         fields: dict[str, list[Any]] = {}
         for field, item, _ in items:
-            fields.setdefault(field, []).append(item)
+            if field == _REPLACEMENT:
+                fields.setdefault("purges", []).append(item[0])
+                fields.setdefault("creations", []).append(item[1])
+            else:
+                fields.setdefault(field, []).append(item)
         batch = CommitBatch(self.token, self._number, **{field: tuple(values) for field, values in fields.items()})
         epoch, started = self._epoch, self._clock.monotonic()
         self._asked = started
@@ -253,8 +273,11 @@ class Committer:
         items, self._flying = self._flying or [], None
         verdicts = {field: iter(getattr(answer, field)) for field in _JUDGED}
         for field, _, done in items:
-            judged = verdicts.get(field)
-            done(next(judged) if judged is not None else None)
+            if field == _REPLACEMENT:
+                done((next(verdicts["purges"]), next(verdicts["creations"])))
+            else:
+                judged = verdicts.get(field)
+                done(next(judged) if judged is not None else None)
         if self._waiting or self._split or self._idle:
             self._schedule()
 
@@ -302,6 +325,8 @@ def _weight(field: str, item: Any) -> int:
 def _size(field: str, item: Any) -> int:
     if field == "turns":
         return len(item.history or b"") + sum(len(w.input or "") for w in item.work)
+    if field == _REPLACEMENT:
+        field, item = "creations", item[1]
     if field == "creations":
         return len(item.input or "")
     if field == "results":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from perdure.model.commit_plan import Message, MessageVerdict, Purge, Verdict
+from msgspec.structs import replace
+
+from perdure.model.commit_plan import Audit, Message, MessageVerdict, Purge, Verdict
 from perdure.model.history import EntityUnlocked, ExecutionTerminated
 from perdure.model.instance import (
     TERMINAL,
@@ -18,9 +19,8 @@ from perdure.model.instance import (
 )
 from perdure.model.operations import CleanEntities, EntitiesCleaned, OperationAnswer, RefusalCode, Refused
 from perdure.storage.provider import InboxRow, StoreError
-
-if TYPE_CHECKING:
-    from perdure.taskhub.client import Hub
+from perdure.taskhub.audit import audit
+from perdure.taskhub.hub import Hub
 
 _PAGE = 200
 #: how soon an entity is looked at again after it was told to clear itself, and how often
@@ -38,8 +38,14 @@ class EntityPurge:
     next clean-up after its lock was given back.
     """
 
-    def __init__(self, hub: Hub, record: InstanceRecord, judged: Callable[[Verdict | StoreError], None]) -> None:
-        self._hub, self._record, self._judged = hub, record, judged
+    def __init__(
+        self,
+        hub: Hub,
+        record: InstanceRecord,
+        judged: Callable[[Verdict | StoreError], None],
+        recorded: Audit | None = None,
+    ) -> None:
+        self._hub, self._record, self._judged, self._recorded = hub, record, judged, recorded
         self._told_at = -1
         self._looks = 0
 
@@ -48,7 +54,8 @@ class EntityPurge:
         if self._record.lock_holder or (self._told_at >= 0 and self._record.state is not None):
             self._busy()  # told already, a state is the work of operations that came later
         else:
-            self._hub.committer.purge(Purge(self._record.n, turn=self._record.turn, idle=True), self._purged)
+            purge = Purge(self._record.n, turn=self._record.turn, idle=True, audit=self._recorded)
+            self._hub.committer.purge(purge, self._purged)
 
     def _purged(self, verdict: Verdict | StoreError) -> None:
         if verdict is Verdict.FENCED:
@@ -71,7 +78,7 @@ class EntityPurge:
 
     def _tell(self) -> None:
         record, committer = self._record, self._hub.committer
-        message = Message(record.n, ExecutionTerminated(None, False, committer.time()))
+        message = Message(record.n, ExecutionTerminated(None, False, committer.time()), audit=self._recorded)
         self._told_at = record.turn
 
         def told(verdict: MessageVerdict | StoreError) -> None:
@@ -134,9 +141,18 @@ class EntityCleaning:
                 self._hub.committer.purge(Purge(record.n, turn=record.turn, idle=True), self._removed_one(record))
                 return
         if self._last_page:
-            self._done(EntitiesCleaned(self._removed, self._released))
+            self._end()
         else:
             self._read_page()
+
+    def _end(self) -> None:
+        cleaned = EntitiesCleaned(self._removed, self._released)
+        made = audit("cleanEntities", self._hub.options.hub_name, self._operation.by, self._hub.committer.time())
+        if made is None:
+            self._done(cleaned)
+            return
+        result = f"{self._removed} empty entities removed, {self._released} locks released"
+        self._hub.committer.record(replace(made, result=result), lambda answer: self._done(cleaned))
 
     def _removed_one(self, record: InstanceRecord) -> Callable[[Verdict | StoreError], None]:
         def judged(verdict: Verdict | StoreError) -> None:

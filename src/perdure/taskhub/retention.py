@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, Page
 from perdure.storage.provider import StoreError
-from perdure.taskhub.client import Hub
+from perdure.taskhub.hub import Hub
 from perdure.taskhub.idempotency import forget_expired
 from perdure.taskhub.interfaces import Timer
 

@@ -15,6 +15,7 @@ from perdure.model.codec import encode_history
 from perdure.model.commit_plan import (
     ActivityResult,
     Attempt,
+    Audit,
     CommitAnswer,
     CommitBatch,
     CreationVerdict,
@@ -32,6 +33,7 @@ from perdure.model.commit_plan import (
 )
 from perdure.model.history import (
     EntityOperationRequested,
+    EntityUnlocked,
     EventRaised,
     ExecutionResumed,
     ExecutionRewound,
@@ -561,7 +563,6 @@ class _Creations:
         for number, (policy, replaced) in enumerate(
             {
                 ExistingPolicy.FAIL_IF_RUNNING: True,
-                ExistingPolicy.REPLACE_ANY: True,
                 ExistingPolicy.FAIL_IF_EXISTS: False,
                 ExistingPolicy.RETURN_EXISTING: False,
             }.items()
@@ -590,17 +591,22 @@ class _Creations:
         assert answer.turns == (TurnVerdict(FENCED),)
         assert host.load(new).inbox == []
 
-    def test_replacing_an_unfinished_child_tells_its_parent(self, site: Site) -> None:
+    def test_a_purge_and_a_start_in_one_commit_replace_a_running_instance(self, site: Site) -> None:
         host = ContractHost(site)
-        parent = host.running("parent")
-        host.create("child", parent_n=parent, parent_task=6, parent_id="parent")
-        host.create("child", policy=ExistingPolicy.REPLACE_ANY)
-        (row,) = host.load(parent).inbox
-        assert isinstance(row.event, SubOrchestrationInstanceFailed)
-        assert (row.generation, row.task, row.event.task_scheduled_id) == (0, 6, 6)
-        assert row.event.reason == (
-            "The sub-orchestration 'child' was replaced by a new start of the same id before it finished."
-        )
+        parent, lock = host.running("parent"), host.create("@e@k", kind=InstanceKind.ENTITY, status=RUNNING)
+        child = host.create("child", parent_n=parent, parent_task=6, parent_id="parent")
+        host.commit(turns=[turn(child, 0)])
+        failure = Message(parent, SubOrchestrationInstanceFailed(6, "replaced"), 0, 6)
+        unlock = Message(0, EntityUnlocked(child, 0, 3), instance_id="@e@k")
+        news = [host.new("child"), host.new("child")]
+        early = host.commit(purges=[Purge(child, failure, (unlock,), 0)], creations=[news[0]])
+        assert (early.purges, early.creations) == ((FENCED,), (CreationVerdict(REFUSED, child, RUNNING),))
+        assert host.load(parent).inbox == host.load(lock).inbox == []
+        answer = host.commit(purges=[Purge(child, failure, (unlock,), 1)], creations=[news[1]])
+        assert (answer.purges, answer.creations) == ((APPLIED,), (CreationVerdict(APPLIED, news[1].n),))
+        assert [row.event for row in host.load(parent).inbox] == [failure.event]
+        assert [row.event for row in host.load(lock).inbox] == [unlock.event]
+        assert [record.n for record in host.find("child")] == [news[1].n]
 
     def test_a_refused_child_fails_the_task_that_asked(self, site: Site) -> None:
         host = ContractHost(site)
@@ -1269,6 +1275,88 @@ class _Queries:
         assert host.ask("put_setting", "timer", "tick", None, None) is True
 
 
+class _Audits:
+    """Management operations, and the end of a hub."""
+
+    def test_what_was_done_is_recorded_with_its_instance(self, site: Site) -> None:
+        host = ContractHost(site)
+        n = host.running("a")
+        asked = Audit("terminate", "a", "anna", 7, "enough")
+        host.commit(messages=[Message(n, EVENT), Message(n, EVENT, audit=asked), Message(0, EVENT, instance_id="a")])
+        by_id = Audit("raiseEvent:go", "a", "anna", 8)
+        host.commit(messages=[Message(0, EVENT, instance_id="a", audit=by_id)])
+        born = Audit("start", "b", "bob", 9)
+        host.commit(creations=[host.new("z"), replace(host.new("b"), audit=born)])
+        assert host.ask("audit", "a", n, 10) == [by_id, asked]
+        assert host.ask("audit", "a", n, 1) == [by_id]
+        assert host.ask("audit", "b", host.find("b")[0].n, 10) == [born]
+        assert host.ask("audit", None, 0, 10) == [born, by_id, asked]
+        assert host.ask("audit", "nobody", 0, 10) == []
+
+    def test_what_was_not_done_is_not_recorded(self, site: Site) -> None:
+        host = ContractHost(site)
+        n = host.running("a")
+        host.commit(turns=[turn(n, 1, COMPLETED, completed=5)])
+        late, refused = Audit("terminate", "a", "anna", 7), Audit("start", "a", "anna", 8)
+        unlucky = Audit("purge", "a", "anna", 9)
+        keep = ExistingPolicy.FAIL_IF_EXISTS
+        host.commit(
+            messages=[Message(n, EVENT, audit=late), Message(12345, EVENT, audit=late)],
+            creations=[replace(host.new("a", policy=keep), audit=refused)],
+            purges=[Purge(n, turn=1, audit=unlucky), Purge(12345, audit=unlucky)],
+        )
+        assert host.ask("audit", None, 0, 10) == []
+
+    def test_records_go_with_their_instance_and_its_end_stays_with_the_hub(self, site: Site) -> None:
+        host = ContractHost(site)
+        n, other = host.running("a"), host.running("b")
+        host.commit(messages=[Message(m, EVENT, audit=Audit("suspend", "x", "anna", 1)) for m in (n, other)])
+        end = Audit("purge", "a", "anna", 2)
+        host.commit(purges=[Purge(n, audit=end)])
+        assert host.ask("audit", None, 0, 10) == [end, Audit("suspend", "x", "anna", 1)]
+        assert host.ask("audit", "a", 0, 10) == [end]
+        host.commit(turns=[turn(other, 1, COMPLETED, completed=5)])
+        host.create("b")
+        assert host.ask("audit", None, 0, 10) == [end], "a new start took the place of b"
+
+    def test_a_record_of_the_hub_is_kept_up(self, site: Site) -> None:
+        host = ContractHost(site)
+        begun = Audit("purge", "hub", "anna", 5, "Completed", "begun")
+        other = Audit("purge", "hub", "bob", 6)
+        ended = replace(begun, result="3 instances deleted")
+        host.commit(audits=[begun])
+        host.commit(audits=[other])
+        host.commit(audits=[ended])
+        assert host.ask("audit", None, 0, 10) == [ended, other]
+
+    def test_a_hub_keeps_the_latest_of_its_own_records(self, site: Site) -> None:
+        host = ContractHost(site)
+        n = host.running("a")
+        kept = Audit("resume", "a", "anna", 1)
+        host.commit(messages=[Message(n, EVENT, audit=kept)])
+        host.commit(audits=[Audit("purge", "hub", "anna", time) for time in range(600)])
+        host.commit(audits=[Audit("purge", "hub", "anna", time) for time in range(600, 1200)])
+        found = host.ask("audit", None, 0, 2000)
+        assert [audit.time for audit in found] == [*range(1199, 199, -1), 1]
+        assert host.ask("audit", "a", n, 10) == [kept]
+
+    def test_a_hub_is_forgotten_once_nobody_uses_it_and_nothing_is_in_it(self, site: Site) -> None:
+        client, host = ContractHost(site), ContractHost(site, {"orchestration": ("Chain",)})
+        n = host.create("a")
+        host.ask("put_setting", "kind", "key", "value", None)
+        assert client.ask("delete_hub", "anna", "") is False, "a host is alive"
+        host.ask("close", host.token)
+        assert client.ask("delete_hub", "anna", "") is False, "an instance is there"
+        client.commit(purges=[Purge(n)])
+        assert client.ask("delete_hub", "anna", "1 instance deleted") is True
+        assert client.commit().alive is False
+        again = ContractHost(site)
+        assert again.ask("get_setting", "kind", "key") is None
+        assert again.ids(InstanceFilter()) == []
+        assert again.create("a") != n
+        assert again.load(again.find("a")[0].n).inbox == []
+
+
 class _Brief:
     """Listings without payloads."""
 
@@ -1358,6 +1446,17 @@ class _Backlog:
 
 
 class ProviderContract(
-    _Hosts, _Commits, _Turns, _Creations, _Messages, _Activities, _Claims, _Timers, _Purges, _Queries, _Backlog
+    _Hosts,
+    _Commits,
+    _Turns,
+    _Creations,
+    _Messages,
+    _Activities,
+    _Claims,
+    _Timers,
+    _Purges,
+    _Queries,
+    _Backlog,
+    _Audits,
 ):
     """All of it."""

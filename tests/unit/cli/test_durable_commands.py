@@ -14,6 +14,8 @@ from perdure.cli.durable.app import prepared
 from perdure.cli.durable.output import Column, Narrow, cell, print_table
 from perdure.cli.durable.shapes import history_json
 from perdure.cli.main import main
+from perdure.host.client_hubs import hub_names
+from perdure.host.store_url import parse_store_url
 from perdure.model import history as h
 from perdure.model.failure import FailureDetails
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
@@ -193,7 +195,52 @@ def test_deleting_asks(run: Run) -> None:
     assert code == 0
     assert "whose runtime status matched one of the following: [Pending,Failed]" in out
     assert out.endswith("Instances deleted: 1\n")
+    run("start-new", "--function-name", "hello", "--id", "two")
+    run("signal-entity", "@counter@a", "--operation", "add")
+    assert hubs() == ["TestHubName"]
     assert run("delete-task-hub", "--yes")[1] == "Task hub 'TestHubName' successfully deleted.\n"
+    assert hubs() == []
+    assert run("get-runtime-status", "two")[0] == 4
+    assert hubs() == []
+    run("start-new", "--function-name", "hello", "--id", "two")
+    assert [entry["Operation"] for entry in json_of(run, "audit")] == ["start", "deleteTaskHub"]
+
+
+def hubs() -> list[str]:
+    return hub_names(parse_store_url(f"sqlite:///{Path.cwd()}/.perdure/TestHubName.db", "test", Path.cwd())) or []
+
+
+def test_who_did_what(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "anna")
+    monkeypatch.setattr("socket.gethostname", lambda: "laptop")
+    run("start-new", "--function-name", "hello", "--id", "one")
+    run("raise-event", "one", "--event-name", "go")
+    run("suspend", "one", "--reason", "lunch")
+    run("start-new", "--function-name", "hello", "--id", "two")
+    assert [(entry["Operation"], entry["Target"]) for entry in json_of(run, "audit")] == [
+        ("start", "two"),
+        ("suspend", "one"),
+        ("raiseEvent:go", "one"),
+        ("start", "one"),
+    ]
+    suspended = json_of(run, "audit", "one", "--top", "1")[0]
+    assert suspended.pop("Time").startswith("20")
+    assert suspended == {
+        "Operation": "suspend",
+        "Target": "one",
+        "Who": "anna@laptop (command line)",
+        "Reason": "lunch",
+        "Result": "accepted",
+    }
+    out = run("audit", "--id", "one")[1]
+    assert "suspend" in out and "lunch" in out
+    run("purge-history", "--id", "one", "--yes")
+    assert [entry["Operation"] for entry in json_of(run, "audit", "one")] == ["purge"]
+    run("purge-history", "--include-running", "--yes")
+    assert [(e["Operation"], e["Reason"], e["Result"]) for e in json_of(run, "audit")] == [
+        ("purge", "everything", "1 instances deleted"),
+        ("purge", None, "accepted"),
+    ]
 
 
 def test_a_dry_run_deletes_nothing(run: Run) -> None:

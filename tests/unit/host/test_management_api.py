@@ -310,10 +310,10 @@ def test_purge(api: tuple[FakeHub, httpx.Client]) -> None:
 @pytest.mark.parametrize(
     ("name", "operation"),
     [
-        ("terminate", TerminateInstance("abc", "so what")),
-        ("Suspend", SuspendInstance("abc", "so what")),
-        ("resume", ResumeInstance("abc", "so what")),
-        ("rewind", RewindInstance("abc", "so what")),
+        ("terminate", TerminateInstance("abc", "so what", by="127.0.0.1")),
+        ("Suspend", SuspendInstance("abc", "so what", by="127.0.0.1")),
+        ("resume", ResumeInstance("abc", "so what", by="127.0.0.1")),
+        ("rewind", RewindInstance("abc", "so what", by="127.0.0.1")),
     ],
 )
 def test_control_operations(api: tuple[FakeHub, httpx.Client], name: str, operation: Any) -> None:
@@ -369,7 +369,7 @@ def test_restart(api: tuple[FakeHub, httpx.Client]) -> None:
     answer = client.post(f"{HOOK}/instances/abc/restart")
     assert (answer.status_code, answer.json()["id"]) == (202, "new")
     assert client.post(f"{HOOK}/instances/abc/restart?restartWithNewInstanceId=FALSE").status_code == 202
-    assert hub.operations == [RestartInstance("abc", True), RestartInstance("abc", False)]
+    assert hub.operations == [RestartInstance("abc", new, by="127.0.0.1") for new in (True, False)]
     hub.answers[RestartInstance] = Refused(RefusalCode.NOT_FOUND, "nobody")
     answer = client.post(f"{HOOK}/instances/abc/restart")
     assert answer.status_code == 400
@@ -388,7 +388,7 @@ def test_entities(api: tuple[FakeHub, httpx.Client]) -> None:
     assert hub.operations == [
         SignalEntityOperation("@counter@Cats", "add", "5"),
         SignalEntityOperation("@counter@", "add", '"text"'),
-        SignalEntityOperation("@counter@Cats", "delete", None),
+        SignalEntityOperation("@counter@Cats", "delete", None, by="127.0.0.1"),
     ]
     answer = client.post(f"{HOOK}/entities/Counter/Cats", content=b"{", headers=JSON)
     assert answer.status_code == 400

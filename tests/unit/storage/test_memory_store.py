@@ -175,7 +175,6 @@ def test_two_open_commits_that_create_one_id_are_resolved_by_waiting() -> None:
         (ExistingPolicy.FAIL_IF_RUNNING, False, True),
         (ExistingPolicy.FAIL_IF_EXISTS, False, False),
         (ExistingPolicy.RETURN_EXISTING, False, False),
-        (ExistingPolicy.REPLACE_ANY, True, True),
     ],
 )
 def test_a_policy_decides_whether_an_id_is_taken_over(

@@ -7,12 +7,20 @@ import pytest
 
 from perdure.storage.sqlite.statements import INDEXES, MIGRATIONS, STATEMENTS, VIEWS, parse
 
-#: what may be walked: lists that the caller gave, results with a limit, the few rows of hubs and of hosts not yet swept
+#: what may be walked: lists that the caller gave, results with a limit, the few rows of hubs and of hosts
 _WALKED = re.compile(
-    r"SCAN ((json_each|w|h) VIRTUAL TABLE .*|CONSTANT ROW|\(subquery-\d+\)|hub.*|host USING INDEX host_unswept)$"
+    r"SCAN ((json_each|w|h) VIRTUAL TABLE .*|CONSTANT ROW|\(?subquery-\d+\)?|hub.*|host( USING INDEX host_unswept)?)$"
 )
-#: sorted in memory: what waits for one host, and the names in one piece of a count; both are bounded
-_SORTED = {"waiting_messages", "count_by_created", "count_by_status", "count_by_id"}
+#: sorted in memory: what waits for one host, the names in one piece of a count, the operations on one instance; all
+#: are bounded
+_SORTED = {
+    "waiting_messages",
+    "count_by_created",
+    "count_by_status",
+    "count_by_id",
+    "audit_of_hub",
+    "audit_of_instance",
+}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from perdure.model.operations import (
     StartInstance,
     TerminateInstance,
 )
-from perdure.taskhub import client, registry
+from perdure.taskhub import purging, registry
 from tests.unit.taskhub.scripted import Bench
 
 HITS = "@counter@hits"
@@ -177,7 +177,7 @@ def test_cleaning_removes_empty_entities_and_spares_those_with_messages():
 
 
 def test_cleaning_releases_the_lock_of_a_holder_that_is_gone_and_no_other(monkeypatch):
-    monkeypatch.setattr(client, "unlocks", lambda *_: [])
+    monkeypatch.setattr(purging, "unlocks", lambda *_: [])
     bench = locked_bench()
     bench.call(StartInstance("Holder", "h1"))
     bench.time.advance(1)

@@ -16,7 +16,14 @@ from perdure.cli.durable.target import CommandFailed, Target
 from perdure.cli.errors import USAGE
 from perdure.model.history_view import full_time
 from perdure.model.instance import TERMINAL, InstanceFilter, InstanceKind, RuntimeStatus
-from perdure.model.operations import Purged, PurgeInstance, PurgeInstances
+from perdure.model.operations import (
+    Counted,
+    CountInstances,
+    DeleteTaskHub,
+    Purged,
+    PurgeInstance,
+    PurgeInstances,
+)
 
 app = typer.Typer()
 
@@ -69,7 +76,7 @@ def purge_history(
         return
     if count:
         _confirm(yes, f"Delete {_number(count)} of task hub {target.name}?")
-    deleted = _purge(target, operation, count)
+    deleted = _in_steps(target, msgspec.structs.replace(operation, limit=_AT_ONCE), count)
     between = f"created between '{_limit(first, 'the beginning')}' and '{_limit(last, 'now')}'"
     matched = ",".join(RuntimeStatus(status).label for status in statuses)
     ending = f" and whose runtime status matched one of the following: [{matched}]" if matched else ""
@@ -90,22 +97,21 @@ def _purge_one(target: Target, instance_id: str, dry_run: bool, yes: bool) -> No
 @declared(app, "delete-task-hub")
 def delete_task_hub(target: Target, yes: Yes = False) -> None:
     """Delete everything in a task hub: orchestrations, running ones included, and entities."""
-    operation = PurgeInstances(InstanceFilter(), include_running=True)
-    count = target.expect(msgspec.structs.replace(operation, dry_run=True), Purged).instances
+    counts = target.expect(CountInstances(InstanceFilter(), by_name=False), Counted).counts
+    count = sum(number for of_name in counts.values() for number in of_name.values())
     _confirm(yes, f"Delete task hub {target.name} with {_number(count)}, running ones and entities included?")
-    deleted = _purge(target, operation, count)
+    deleted = _in_steps(target, DeleteTaskHub(_AT_ONCE), count)
     if target.json:
         print_json({"TaskHub": target.hub, "InstancesDeleted": deleted})
     else:
         print(f"Task hub '{target.name}' successfully deleted.")
 
 
-def _purge(target: Target, operation: PurgeInstances, total: int) -> int:
+def _in_steps(target: Target, operation: PurgeInstances | DeleteTaskHub, total: int) -> int:
     deleted, continuation = 0, None
     with Progress("Deleting", total) as progress:
         while True:
-            step = msgspec.structs.replace(operation, limit=_AT_ONCE, continuation=continuation)
-            answer = target.expect(step, Purged)
+            answer = target.expect(msgspec.structs.replace(operation, continuation=continuation), Purged)
             deleted, continuation = deleted + answer.instances, answer.continuation
             progress.advance(answer.instances)
             if continuation is None:

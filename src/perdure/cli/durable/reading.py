@@ -26,7 +26,16 @@ from perdure.cli.durable.target import CommandFailed, Target
 from perdure.cli.errors import DONE, FAILED, NOT_FOUND, TIMED_OUT, USAGE
 from perdure.model.history_view import full_time, whole_seconds
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
-from perdure.model.operations import EntityFound, Found, GetInstance, Listed, ListInstances, ReadEntity
+from perdure.model.operations import (
+    AuditListed,
+    EntityFound,
+    Found,
+    GetInstance,
+    ListAudit,
+    Listed,
+    ListInstances,
+    ReadEntity,
+)
 
 app = typer.Typer()
 
@@ -318,6 +327,25 @@ def ended(target: Target, instance_id: str, timeout: float | None) -> InstanceRe
             return None
         time.sleep(min(pause, left))
         pause = min(pause * 1.3, _SLOWEST_LOOK)
+
+
+@declared(app, "audit")
+def audit(
+    target: Target,
+    instance_id: Id = None,
+    id_flag: IdFlag = None,
+    top: Annotated[int, typer.Option("--top", min=1, max=1000, help="So many, the latest ones.")] = 100,
+) -> None:
+    """Show who terminated, suspended, purged ... an instance, or (without ID) anything in the task hub."""
+    entries = target.expect(ListAudit(instance_id or id_flag, top), AuditListed).entries
+    names = ("Time", "Operation", "Target", "Who", "Reason", "Result")
+    rows = [(full_time(e.time), e.operation, e.target, e.who, e.reason, e.result) for e in entries]
+    if target.json:
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        narrow = (Narrow.KEEP, Narrow.CUT, Narrow.CUT, Narrow.CUT, Narrow.CUT, Narrow.LEAVE_OUT)
+        columns = [Column(name, way) for name, way in zip(names, narrow, strict=True)]
+        print_table(columns, ([value or "" for value in row] for row in rows))
 
 
 @declared(app, "why")

@@ -65,7 +65,7 @@ class Target:
             own = self.config.hub_name if self.config is not None and where.store is None else None
             self.hub = where.task_hub_name or own or only_hub(self.store, "--task-hub-name")
             hubs = ClientHubs(self.store, *_options(self.config))
-        self._transport = OutsideTransport(hubs, self.hub)
+        self._transport = OutsideTransport(hubs, self.hub, by_hand=True)
 
     def __enter__(self) -> Target:
         return self

@@ -10,6 +10,7 @@ from msgspec import Struct
 from perdure.model.codec import encode_event, encode_tags
 from perdure.model.commit_plan import (
     Attempt,
+    Audit,
     CommitAnswer,
     CommitBatch,
     CreationVerdict,
@@ -24,16 +25,17 @@ from perdure.model.commit_plan import (
     WorkItem,
 )
 from perdure.model.operations import ExistingPolicy
-from perdure.storage.policies import CONTROL, ORDINARY, replaced_child
+from perdure.storage.policies import CONTROL, ORDINARY
 
 #: gates of messages: see `commit@` in sql/functions.sql
 _ALWAYS, _TURN, _REFUSED, _RESULT, _PURGED, _UNFINISHED = range(6)
-_KEEP, _IF_FINISHED, _ANY = range(3)
+_KEEP, _IF_FINISHED = range(2)
+#: what a management operation did
+_HUB, _MESSAGE, _CREATION, _PURGE = range(4)
 _POLICY = {
     ExistingPolicy.FAIL_IF_EXISTS: _KEEP,
     ExistingPolicy.RETURN_EXISTING: _KEEP,
     ExistingPolicy.FAIL_IF_RUNNING: _IF_FINISHED,
-    ExistingPolicy.REPLACE_ANY: _ANY,
 }
 _FENCED = TurnVerdict(Verdict.FENCED)
 _APPLIED = TurnVerdict(Verdict.APPLIED)
@@ -130,7 +132,21 @@ class _Call:
             _json(chunks),
             _json(self._purges),
             _json([_attempt_row(one) for one in batch.attempts]),
+            _json(self._audits()),
         ]
+
+    def _audits(self) -> list[dict[str, Any]]:
+        """Management operations with what they did. Messages of the batch itself stand one behind the other."""
+        batch = self._batch
+        rows = [_audit_row(one, _HUB) for one in batch.audits]
+        for position, sent in enumerate(batch.messages, self._first_message):
+            if sent.audit is not None:
+                rows.append(_audit_row(sent.audit, _MESSAGE, position))
+        rows += [_audit_row(new.audit, _CREATION, self._place[new.n], new.n) for new in batch.creations if new.audit]
+        for purge, position in zip(batch.purges, self._purge_positions, strict=True):
+            if purge.audit is not None and position > 0:
+                rows.append(_audit_row(purge.audit, _PURGE, position))
+        return rows
 
     def _shape(self) -> Shape:
         """Put all messages in order, and say where each stands."""
@@ -145,8 +161,10 @@ class _Call:
                 sent[index] = (self._send_all(plan.messages, _TURN, position), len(plan.messages))
             if position and plan.creations:
                 made[index] = [self._made(new) for new in plan.creations]
-        messages = (self._send_all(batch.messages, _ALWAYS, 0), len(batch.messages))
-        return Shape(positions, sent, made, creations, messages, results, self._send_purges())
+        self._first_message = self._send_all(batch.messages, _ALWAYS, 0)
+        self._purge_positions = self._send_purges()
+        messages = (self._first_message, len(batch.messages))
+        return Shape(positions, sent, made, creations, messages, results, self._purge_positions)
 
     # -- turns and what hangs on them
 
@@ -326,8 +344,7 @@ def _id_and_laziness(item: tuple[NewInstance, int, bool]) -> tuple[str, bool]:
 
 
 def _new_row(new: NewInstance, position: int, turn: int, lazy: bool) -> dict[str, Any]:
-    policy = _KEEP if lazy else _POLICY[new.policy]
-    notice = encode_event(replaced_child(new.instance_id, 0, 0, 0).event).decode() if policy == _ANY else None
+    policy = _KEEP if lazy else _POLICY.get(new.policy, _KEEP)
     return {
         "o": position,
         "n": new.n,
@@ -347,13 +364,26 @@ def _new_row(new: NewInstance, position: int, turn: int, lazy: bool) -> dict[str
         "input": new.input,
         "turn": turn,
         "policy": policy,
-        "notice": None if notice is None else msgspec.Raw(notice.encode()),
     }
 
 
 def _parking_row(parking: Parking) -> dict[str, Any]:
     report = None if parking.report is None else clean(parking.report)
     return {"n": parking.n, "base": parking.base_turn, "report": report, "suspect": parking.suspect}
+
+
+def _audit_row(audit: Audit, gate: int, item: int = 0, n: int = 0) -> dict[str, Any]:
+    return {
+        "gate": gate,
+        "item": item,
+        "n": n,
+        "target": clean(audit.target),
+        "operation": clean(audit.operation),
+        "who": clean(audit.who),
+        "time": audit.time,
+        "reason": None if audit.reason is None else clean(audit.reason),
+        "result": audit.result,
+    }
 
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:

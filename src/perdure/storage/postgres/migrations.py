@@ -17,9 +17,9 @@ import asyncpg
 from perdure.storage.postgres.errors import StoreUnusable
 
 #: the schema that this release writes
-SCHEMA = 1
+SCHEMA = 2
 #: the views that this release knows; a later release's stay as they are
-VIEWS = 1
+VIEWS = 2
 _OLDEST_SERVER = 130000
 #: advisory lock of whoever changes the schema
 _LOCK = 1885693028
@@ -89,7 +89,7 @@ async def prepare(connection: Any, schema: str, hub_name: str) -> int:
                 f"The database user may not make the schema '{schema}' ({problem}). Give it the right once: GRANT "
                 f"CREATE ON DATABASE ... TO user, or CREATE SCHEMA {schema} AUTHORIZATION user."
             ) from None
-        return await _hub(connection, hub_name)
+        return await hub(connection, hub_name)
 
 
 async def _bring_forward(connection: Any, schema: str) -> None:
@@ -161,13 +161,17 @@ async def _show(connection: Any) -> None:
         await connection.execute(f"{_text('views.sql')}; COMMENT ON VIEW Instances IS '{VIEWS}'")
 
 
-async def _hub(connection: Any, name: str) -> int:
-    number = await connection.fetchval("SELECT number FROM hub WHERE name = $1", name)
-    if number is None:
-        number = await connection.fetchval(
-            "INSERT INTO hub (name, schema, min_reader, min_writer) "
-            "SELECT $1, $2, coalesce(max(min_reader), 1), coalesce(max(min_writer), 1) FROM hub RETURNING number",
-            name,
-            SCHEMA,
-        )
-    return int(number)
+async def hub(connection: Any, name: str) -> int:
+    """The number of a hub, which is made when it is not there; inside a transaction it is not deleted before that
+    ends."""
+    add = (
+        "INSERT INTO hub (name, schema, min_reader, min_writer) "
+        "SELECT $1, $2, coalesce(max(min_reader), 1), coalesce(max(min_writer), 1) FROM hub "
+        "ON CONFLICT (name) DO NOTHING RETURNING number"
+    )
+    while True:
+        number = await connection.fetchval("SELECT number FROM hub WHERE name = $1 FOR KEY SHARE", name)
+        if number is None:
+            number = await connection.fetchval(add, name, SCHEMA)
+        if number is not None:
+            return int(number)

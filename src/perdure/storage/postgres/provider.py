@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import asyncpg
 import msgspec
 
-from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
+from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.postgres import batches, listing, migrations
 from perdure.storage.postgres.connections import Connection, Lane, Post, Server, StoreThread
 from perdure.storage.postgres.errors import StoreUnusable
 from perdure.storage.postgres.listener import Listener, channel_of
-from perdure.storage.postgres.rows import host_row_of, inbox_row_of, loaded_of, record_of, work_item_of
+from perdure.storage.postgres.rows import audit_of, host_row_of, inbox_row_of, loaded_of, record_of, work_item_of
 from perdure.storage.provider import (
     MOST_COUNTED,
     Backlog,
@@ -130,17 +130,21 @@ class PostgresProvider:
         )
 
         async def operation(connection: Connection) -> Registered:
-            row = await connection.fetchrow(
-                text,
-                self._hub,
-                registration.address,
-                registration.instance_id,
-                names,
-                registration.fingerprint,
-                registration.ttl,
-                migrations.SCHEMA,
-                migrations.tag(),
-            )
+            # in one transaction, so that the hub is not deleted in between; where it was, it comes into being again
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL search_path = {migrations.quoted(self.schema)}, pg_temp")
+                self._hub = await migrations.hub(connection, self._hub_name)
+                row = await connection.fetchrow(
+                    text,
+                    self._hub,
+                    registration.address,
+                    registration.instance_id,
+                    names,
+                    registration.fingerprint,
+                    registration.ttl,
+                    migrations.SCHEMA,
+                    migrations.tag(),
+                )
             self._token = row["token"]
             self._listen(self._token)
             return Registered(row["token"], self._hub, row["time"])
@@ -399,6 +403,20 @@ class PostgresProvider:
             else:
                 done = await connection.fetchval(change, *place, value, expected)
             return bool(done)
+
+        self._ask(self._claims, operation, done)
+
+    def audit(self, target: str | None, n: int, limit: int, done: Callback[list[Audit]]) -> None:
+        async def operation(connection: Connection) -> list[Audit]:
+            text = f"SELECT * FROM {self._name('audit')}($1, $2, $3, $4)"
+            return [audit_of(row) for row in await connection.fetch(text, self._hub, target, n, limit)]
+
+        self._ask(self._reads, operation, done)
+
+    def delete_hub(self, who: str, result: str, done: Callback[bool]) -> None:
+        async def operation(connection: Connection) -> bool:
+            text = f"SELECT {self._name('delete_hub')}($1, $2, $3)"
+            return bool(await connection.fetchval(text, self._hub, who, result))
 
         self._ask(self._claims, operation, done)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from perdure.model.codec import decode_event, decode_tags
-from perdure.model.commit_plan import WorkItem
+from perdure.model.commit_plan import Audit, WorkItem
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.storage.provider import HostRow, InboxRow, Loaded
 
@@ -85,3 +85,10 @@ def host_row_of(row: Any) -> HostRow:
     """The value of a row of `host`."""
     names = _decode_names.decode(row["names"])
     return HostRow(row["token"], row["beat"], row["dead"], row["address"], row["instance_id"], names)
+
+
+def audit_of(row: Any) -> Audit:
+    """The value of a row of `audit`."""
+    return Audit(
+        row["operation"], row["instance_id"], row["who"] or "", row["time"], row["reason"], row["result"] or ""
+    )

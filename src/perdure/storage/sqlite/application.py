@@ -16,6 +16,7 @@ from perdure.model.commit_plan import (
     TurnVerdict,
     Verdict,
 )
+from perdure.storage.sqlite.audit import record_operations
 from perdure.storage.sqlite.instances import create_all, purge_all
 from perdure.storage.sqlite.messages import Outbox
 from perdure.storage.sqlite.statements import SQL
@@ -39,7 +40,7 @@ def apply(writes: Writes, batch: CommitBatch, now: int) -> CommitAnswer:
     _release(writes, batch.releases)
     purges = purge_all(writes, batch.purges, consequences)
     news = [*batch.creations, *(new for plan, _ in surviving.values() for new in plan.creations)]
-    created = create_all(writes, news, consequences)
+    created = create_all(writes, news)
     results = tuple([outbox.result(result) for result in batch.results])
     creations = tuple([outbox.refuse(new, created[new.n]) for new in batch.creations])
     turns = tuple(
@@ -58,6 +59,7 @@ def apply(writes: Writes, batch: CommitBatch, now: int) -> CommitAnswer:
     writes.many(SQL.add_work, [row for row in work if row[0] in writes.known.by_number])
     outbox.write()
     _give_back_and_record(writes, batch)
+    record_operations(writes, batch, messages, creations, purges)
     return CommitAnswer(
         number=batch.number,
         time=now,

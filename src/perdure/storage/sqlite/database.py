@@ -13,7 +13,7 @@ from perdure.storage.provider import StoreError
 from perdure.storage.sqlite import errors
 from perdure.storage.sqlite.locks import FileLock
 from perdure.storage.sqlite.mounts import network_file_system
-from perdure.storage.sqlite.statements import INDEXES, MIGRATIONS, SCHEMA, SQL, VIEWS
+from perdure.storage.sqlite.statements import INDEXES, MIGRATIONS, OLDEST_WRITER, SCHEMA, SQL, VIEWS
 
 _OLDEST_LIBRARY = (3, 35, 0)
 #: bytes that the write-ahead log may keep after it was started over
@@ -89,7 +89,7 @@ class Database:
             try:
                 self._prepare(connection)
                 connection.executescript(INDEXES)
-                return self._hub(connection, hub_name)
+                return self.hub(connection, hub_name)
             finally:
                 connection.close()
         except StoreError as problem:
@@ -148,10 +148,10 @@ class Database:
             return
         steps = "\n".join(MIGRATIONS[found:])
         versions = (
-            "UPDATE hub SET schema = {0}, min_reader = {0}, min_writer = {0};"
+            "UPDATE hub SET schema = {0}, min_reader = {1}, min_writer = {1};"
             if found
-            else "INSERT INTO hub (number, name, schema, min_reader, min_writer) VALUES (0, '', {0}, {0}, {0});"
-        ).format(SCHEMA)
+            else "INSERT INTO hub (number, name, schema, min_reader, min_writer) VALUES (0, '', {0}, {1}, {1});"
+        ).format(SCHEMA, OLDEST_WRITER)
         try:
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{steps}\n{VIEWS}\n{versions}\nPRAGMA user_version = {SCHEMA};\nCOMMIT;"
@@ -161,7 +161,9 @@ class Database:
                 connection.execute(SQL.rollback)
             raise
 
-    def _hub(self, connection: sqlite3.Connection, name: str) -> int:
+    @staticmethod
+    def hub(connection: sqlite3.Connection, name: str) -> int:
+        """The number of a hub, which is made when it is not there."""
         row = connection.execute(SQL.hub_of_name, (name,)).fetchone()
         if row is None:
             connection.execute(SQL.add_hub, (name,))

@@ -104,3 +104,20 @@ class Sweep:
         if len(rows) < self._window:
             connection.execute(SQL.mark_swept, (token,))
         return True
+
+
+def delete_hub(connection: sqlite3.Connection, hub: int, who: str, result: str, now: int) -> bool:
+    """Forget a hub without instances that no host with functions uses; whether it is gone. Its number and those that
+    its rows had are never used again."""
+    row = connection.execute(SQL.hub_name, (hub,)).fetchone()
+    if (
+        connection.execute(SQL.using_hosts, (hub,)).fetchone()
+        or connection.execute(SQL.any_instance, (hub,)).fetchone()
+    ):
+        return False
+    connection.execute(SQL.keep_counter)
+    for statement in (SQL.drop_settings, SQL.drop_hub_audit, SQL.drop_hosts, SQL.drop_hub):
+        connection.execute(statement, (hub,))
+    if row is not None and who:
+        connection.execute(SQL.add_audit, (0, 0, row[0], now, "deleteTaskHub", who, None, result))
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perdure.model.codec import encode_tags
 from perdure.model.commit_plan import CreationVerdict, Message, NewInstance, Purge, Verdict
-from perdure.storage.policies import replaced_child, replaces
+from perdure.storage.policies import replaces
 from perdure.storage.sqlite import readiness
 from perdure.storage.sqlite.standing import Standing, json_list
 from perdure.storage.sqlite.statements import SQL
@@ -16,6 +16,7 @@ _PURGE = (
     SQL.purge_work,
     SQL.purge_attempts,
     SQL.purge_payloads,
+    SQL.purge_audit,
     SQL.purge_instance,
 )
 
@@ -54,12 +55,12 @@ def _delete(writes: Writes, gone: list[Standing]) -> None:
         writes.touched[standing.n] = None
 
 
-def create_all(writes: Writes, news: list[NewInstance], failures: list[Message]) -> dict[int, CreationVerdict]:
+def create_all(writes: Writes, news: list[NewInstance]) -> dict[int, CreationVerdict]:
     """Verdicts by number, decided in the order of ids. Refusals are sent later."""
     if not news:
         return {}
     rows: Rows = []
-    verdicts = {new.n: _create(writes, new, rows, failures) for new in sorted(news, key=_id_of)}
+    verdicts = {new.n: _create(writes, new, rows) for new in sorted(news, key=_id_of)}
     writes.many(SQL.add_instance, rows)
     writes.write_payloads()
     return verdicts
@@ -67,7 +68,7 @@ def create_all(writes: Writes, news: list[NewInstance], failures: list[Message])
 
 def create_entity(writes: Writes, new: NewInstance) -> Standing:
     """The instance that the first message to an entity makes."""
-    create_all(writes, [new], [])
+    create_all(writes, [new])
     return writes.known.by_number[new.n]
 
 
@@ -75,15 +76,11 @@ def _id_of(new: NewInstance) -> str:
     return new.instance_id
 
 
-def _create(writes: Writes, new: NewInstance, rows: Rows, failures: list[Message]) -> CreationVerdict:
+def _create(writes: Writes, new: NewInstance, rows: Rows) -> CreationVerdict:
     holder = writes.known.by_id.get(new.instance_id)
     if holder is not None:
         if not replaces(new.policy, holder.status):
             return CreationVerdict(Verdict.REFUSED, holder.n, holder.status)
-        if holder.parent_n and not holder.is_finished:
-            failures.append(
-                replaced_child(holder.instance_id, holder.parent_n, holder.parent_generation, holder.parent_task)
-            )
         # the holder may be one of this very commit
         writes.many(SQL.add_instance, rows)
         rows.clear()

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from perdure.model.commit_plan import CommitAnswer, CommitBatch, WorkItem
+from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.provider import (
     Backlog,
@@ -24,7 +24,7 @@ from perdure.storage.provider import (
     Registered,
     StoreError,
 )
-from perdure.storage.sqlite import claims, commits, hosts, queries, settings
+from perdure.storage.sqlite import audit, claims, commits, hosts, queries, settings
 from perdure.storage.sqlite.backlog import backlog
 from perdure.storage.sqlite.counting import Counting
 from perdure.storage.sqlite.database import Connect, Database, WriteLock
@@ -100,6 +100,7 @@ class SqliteProvider:
 
     def register(self, registration: HostRegistration, done: Callback[Registered]) -> None:
         def operation(connection: sqlite3.Connection) -> Registered:
+            self._hub = self._foreign.hub = self._database.hub(connection, self._hub_name)
             registered = hosts.register(connection, self._hub, self._locks, registration, self._now())
             self._foreign.mine.add(registered.token)
             return registered
@@ -225,6 +226,12 @@ class SqliteProvider:
         self._reader.submit(operation, done)
 
     # settings, time, backup
+
+    def audit(self, target: str | None, n: int, limit: int, done: Callback[list[Audit]]) -> None:
+        self._reader.submit(lambda connection: audit.latest(connection, self._hub, target, n, limit), done)
+
+    def delete_hub(self, who: str, result: str, done: Callback[bool]) -> None:
+        self._writer.submit(lambda connection: hosts.delete_hub(connection, self._hub, who, result, self._now()), done)
 
     def get_setting(self, kind: str, key: str, done: Callback[str | None]) -> None:
         self._reader.submit(lambda connection: settings.get(connection, self._hub, kind, key), done)

@@ -12,7 +12,8 @@ BEGIN
     WITH i AS (DELETE FROM inbox WHERE n = ANY (p_numbers)),
          h AS (DELETE FROM history WHERE n = ANY (p_numbers)),
          w AS (DELETE FROM work WHERE n = ANY (p_numbers)),
-         a AS (DELETE FROM attempt WHERE n = ANY (p_numbers))
+         a AS (DELETE FROM attempt WHERE n = ANY (p_numbers)),
+         m AS (DELETE FROM audit WHERE n = ANY (p_numbers))
     DELETE FROM instance WHERE n = ANY (p_numbers);
 END $body$;
 
@@ -57,7 +58,7 @@ CREATE FUNCTION commit@(
     r_n bigint[], r_generation integer[], r_task integer[], r_owner bigint[],
     x_n bigint[], x_not_before bigint[],
     k_n bigint[], k_generation integer[], k_task integer[], k_suspect integer[], k_not_before bigint[],
-    p_news json, p_parkings json, p_chunks json, p_purges json, p_attempts json
+    p_news json, p_parkings json, p_chunks json, p_purges json, p_attempts json, p_audits json
 ) RETURNS text LANGUAGE plpgsql @plan@ AS $body$
 #variable_conflict use_column
 DECLARE
@@ -67,7 +68,7 @@ DECLARE
     result_ok boolean[] := '{}'; new_ok boolean[] := '{}'; new_n bigint[] := '{}'; new_status integer[] := '{}';
     purge_ok boolean[] := '{}'; purge_open boolean[] := '{}'; purged integer[] := '{}';
     sent_seq bigint[] := '{}'; sent_n bigint[] := '{}'; sent_owner bigint[] := '{}';
-    v_halts bigint[] := '{}'; v_gone bigint[]; v_notices json[] := '{}'; v_parents bigint[] := '{}';
+    v_halts bigint[] := '{}'; v_gone bigint[];
 BEGIN
     SELECT dead, number, answer INTO v_host FROM host WHERE token = p_token FOR NO KEY UPDATE;
     v_now := now_us();
@@ -215,29 +216,22 @@ BEGIN
             new_n := array_fill(0::bigint, ARRAY[v_loop]);
             new_status := array_fill(-1, ARRAY[v_loop]);
             FOR v_item IN
-                SELECT c.o, c.n, c.id, c.policy, c.notice, c.turn, e.value AS whole
+                SELECT c.o, c.n, c.id, c.policy, c.turn, e.value AS whole
                 FROM json_array_elements(p_news) e,
-                    json_to_record(e.value) AS c (o integer, n bigint, id text, policy integer, notice json, turn integer)
+                    json_to_record(e.value) AS c (o integer, n bigint, id text, policy integer, turn integer)
                 WHERE (c.turn = 0 OR turn_ok[c.turn]) AND c.n <> ALL (v_news.added)
             LOOP
                 LOOP
                     SELECT n, status INTO v_holder FROM instance WHERE hub = p_hub AND id = v_item.id;
                     IF FOUND THEN
-                        IF v_item.policy = 0 OR (v_item.policy = 1 AND v_holder.status NOT IN (1, 3, 4, 5)) THEN
+                        IF v_item.policy = 0 OR v_holder.status NOT IN (1, 3, 4, 5) THEN
                             new_ok[v_item.o] := false;
                             new_n[v_item.o] := v_holder.n;
                             new_status[v_item.o] := v_holder.status;
                             EXIT;
                         END IF;
-                        SELECT n, status, kind, parent_n, parent_generation, parent_task INTO v_holder
-                        FROM instance WHERE n = v_holder.n FOR UPDATE;
-                        CONTINUE WHEN NOT FOUND
-                            OR (v_item.policy = 1 AND v_holder.status NOT IN (1, 3, 4, 5));
-                        IF v_holder.parent_n <> 0 AND least_control(v_holder.kind, v_holder.status, NULL) < 2 THEN
-                            v_parents := v_parents || ARRAY[v_holder.parent_n, v_holder.parent_generation,
-                                v_holder.parent_task];
-                            v_notices := v_notices || v_item.notice;
-                        END IF;
+                        SELECT n, status INTO v_holder FROM instance WHERE n = v_holder.n FOR UPDATE;
+                        CONTINUE WHEN NOT FOUND OR v_holder.status NOT IN (1, 3, 4, 5);
                         PERFORM drop_instances@(ARRAY[v_holder.n]);
                     END IF;
                     EXIT WHEN cardinality((add_instances@(p_hub, json_build_array(v_item.whole), turn_ok)).added) > 0;
@@ -283,17 +277,6 @@ BEGIN
         INTO sent_seq, sent_n, sent_owner FROM addressed a;
     END IF;
 
-    -- Parents of unfinished children that a new start replaced.
-    FOR v_loop IN 1 .. cardinality(v_notices) LOOP
-        INSERT INTO inbox (n, seq, hub, kind, generation, task, body)
-        SELECT i.n, nextval('seq'), p_hub, 'SubOrchestrationInstanceFailed', v_parents[3 * v_loop - 1],
-            v_parents[3 * v_loop],
-            jsonb_set(v_notices[v_loop]::jsonb, '{TaskScheduledId}', to_jsonb(v_parents[3 * v_loop]))::text
-        FROM instance i
-        WHERE i.n = v_parents[3 * v_loop - 2] AND i.hub = p_hub
-            AND (i.status = 3 OR least_control(i.kind, i.status, i.parked) < 2);
-    END LOOP;
-
     IF cardinality(k_n) > 0 THEN
         UPDATE work w SET owner = 0, suspect = k.suspect, not_before = k.not_before
         FROM unnest(k_n, k_generation, k_task, k_suspect, k_not_before) AS k (n, generation, task, suspect, not_before)
@@ -307,6 +290,25 @@ BEGIN
         WHERE EXISTS (SELECT 1 FROM instance i WHERE i.n = a.n)
         ON CONFLICT (n, generation, task, attempt) DO UPDATE SET started = excluded.started,
             finished = excluded.finished, host = excluded.host, worker = excluded.worker, failure = excluded.failure;
+    END IF;
+
+    -- Management operations, each with what it did: 0 the hub's own, 1 a message, 2 a new instance, 3 a purge.
+    IF p_audits IS NOT NULL THEN
+        WITH a AS MATERIALIZED (
+            SELECT * FROM json_to_recordset(p_audits) AS a (gate integer, item integer, n bigint, target text,
+                operation text, who text, time bigint, reason text, result text)
+        ), earlier AS (
+            DELETE FROM audit o USING a
+            WHERE a.gate = 0 AND o.n = 0 AND o.hub = p_hub AND o.time = a.time AND o.operation = a.operation
+        )
+        INSERT INTO audit (hub, n, instance_id, time, operation, who, reason, result)
+        SELECT p_hub, CASE WHEN a.gate = 1 THEN sent_n[a.item] ELSE a.n END, a.target, a.time, a.operation, a.who,
+            a.reason, a.result
+        FROM a WHERE CASE a.gate WHEN 0 THEN true WHEN 1 THEN sent_seq[a.item] <> 0 WHEN 2 THEN new_ok[a.item]
+            ELSE purge_ok[a.item] END;
+        DELETE FROM audit WHERE n = 0 AND hub = p_hub AND number < (
+            SELECT min(f.number) FROM (
+                SELECT o.number FROM audit o WHERE o.n = 0 AND o.hub = p_hub ORDER BY o.number DESC LIMIT 1000) f);
     END IF;
 
     -- acknowledged means durable, whatever the server's default is
@@ -531,6 +533,42 @@ BEGIN
     SELECT w.n, w.generation, w.task, w.function, w.input, w.attempt, i.id, w.suspect, w.not_before, w.scheduled, i.tags
     FROM work w CROSS JOIN LATERAL (SELECT x.id, x.tags FROM instance x WHERE x.n = w.n OFFSET 0) i
     WHERE w.hub = p_hub AND w.owner = p_token AND w.request = p_request ORDER BY w.seq;
+END $body$;
+
+-- The latest management operations: of an instance and of purges under its id, or (null) of the whole hub.
+CREATE FUNCTION audit@(p_hub integer, p_target text, p_n bigint, p_limit integer) RETURNS SETOF audit
+LANGUAGE plpgsql STABLE @plan@ AS $body$
+BEGIN
+    IF p_target IS NULL THEN
+        RETURN QUERY (SELECT a.* FROM audit a WHERE a.hub = p_hub ORDER BY a.number DESC LIMIT p_limit)
+            UNION ALL (SELECT a.* FROM audit a WHERE a.hub = 0 ORDER BY a.number DESC LIMIT p_limit)
+            ORDER BY number DESC LIMIT p_limit;
+    ELSE
+        RETURN QUERY SELECT a.* FROM audit a
+        WHERE a.n IN (0, p_n) AND a.hub = p_hub AND (a.n <> 0 OR a.instance_id = p_target)
+        ORDER BY a.number DESC LIMIT p_limit;
+    END IF;
+END $body$;
+
+-- Forget a hub that holds no instance and that no host with functions uses; whether it is gone. Numbers of hubs are
+-- never used again. Who registers meanwhile waits for the row, and makes a new one.
+CREATE FUNCTION delete_hub@(p_hub integer, p_who text, p_result text) RETURNS boolean LANGUAGE plpgsql @plan@ AS $body$
+DECLARE v_name text;
+BEGIN
+    SELECT name INTO v_name FROM hub WHERE number = p_hub FOR UPDATE;
+    IF EXISTS (SELECT 1 FROM host h WHERE h.hub = p_hub AND NOT h.dead AND h.names <> '{}')
+        OR EXISTS (SELECT 1 FROM instance i WHERE i.hub = p_hub) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM setting WHERE hub = p_hub;
+    DELETE FROM audit WHERE hub = p_hub;
+    DELETE FROM host WHERE hub = p_hub;
+    DELETE FROM hub WHERE number = p_hub;
+    IF v_name IS NOT NULL AND p_who <> '' THEN
+        INSERT INTO audit (hub, n, instance_id, time, operation, who, result)
+        VALUES (0, 0, v_name, now_us(), 'deleteTaskHub', p_who, p_result);
+    END IF;
+    RETURN true;
 END $body$;
 
 CREATE FUNCTION find@(p_hub integer, p_ids text[]) RETURNS SETOF instance LANGUAGE plpgsql @plan@ AS $body$

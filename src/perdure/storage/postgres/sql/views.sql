@@ -72,3 +72,14 @@ LEFT JOIN LATERAL (
     ORDER BY l.attempt DESC LIMIT 1
 ) a ON true
 LEFT JOIN host o ON o.token = a.host;
+
+CREATE OR REPLACE VIEW ManagementOperations AS
+SELECT
+    a.instance_id AS instance,
+    to_char(timestamp 'epoch' + a.time * interval '1 microsecond', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS time,
+    a.operation AS operation,
+    a.who AS who,
+    a.reason AS reason,
+    a.result AS result,
+    h.name AS hub
+FROM audit a LEFT JOIN hub h ON h.number = a.hub;

@@ -12,9 +12,34 @@ ROLLBACK
 -- name: hub_of_name
 SELECT number FROM hub WHERE name = ?
 
+-- name: hub_name
+SELECT name FROM hub WHERE number = ?
+
 -- name: add_hub
-INSERT INTO hub (name, schema, min_reader, min_writer, counter)
-SELECT ?, max(schema), max(min_reader), max(min_writer), max(counter) FROM hub
+INSERT INTO hub (number, name, schema, min_reader, min_writer, counter)
+SELECT max(max(number), (SELECT counter FROM hub WHERE number = 0)) + 1, ?, max(schema), max(min_reader),
+    max(min_writer), max(counter) FROM hub
+
+-- name: using_hosts
+SELECT 1 FROM host WHERE hub = ? AND dead = 0 AND names NOT IN ('', '{}') LIMIT 1
+
+-- name: any_instance
+SELECT 1 FROM instance WHERE hub = ? LIMIT 1
+
+-- name: keep_counter
+UPDATE hub SET counter = max(counter, (SELECT max(max(counter), max(number)) FROM hub)) WHERE number = 0
+
+-- name: drop_settings
+DELETE FROM setting WHERE hub = ?
+
+-- name: drop_hub_audit
+DELETE FROM audit WHERE hub = ?
+
+-- name: drop_hosts
+DELETE FROM host WHERE hub = ?
+
+-- name: drop_hub
+DELETE FROM hub WHERE number = ?
 
 -- name: committing_host
 SELECT dead, number, (SELECT max(counter) FROM hub) FROM host WHERE token = ?
@@ -215,6 +240,9 @@ DELETE FROM attempt WHERE n IN (SELECT value FROM json_each(?))
 -- name: purge_payloads
 DELETE FROM payload WHERE n IN (SELECT value FROM json_each(?))
 
+-- name: purge_audit
+DELETE FROM audit WHERE n IN (SELECT value FROM json_each(?))
+
 -- name: purge_instance
 DELETE FROM instance WHERE n IN (SELECT value FROM json_each(?))
 
@@ -295,6 +323,28 @@ ON CONFLICT (hub, kind, key) DO UPDATE SET value = excluded.value
 
 -- name: drop_setting
 DELETE FROM setting WHERE hub = ? AND kind = ? AND key = ?
+
+-- name: drop_audit
+DELETE FROM audit WHERE n = 0 AND hub = ? AND time = ? AND operation = ?
+
+-- name: add_audit
+INSERT INTO audit (hub, n, instance_id, time, operation, who, reason, result) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: trim_audit
+DELETE FROM audit WHERE n = 0 AND hub = ? AND number <= (
+    SELECT number FROM audit WHERE n = 0 AND hub = ? ORDER BY number DESC LIMIT 1 OFFSET ?)
+
+-- name: audit_of_hub
+SELECT operation, instance_id, who, time, reason, result, number
+FROM (SELECT * FROM audit WHERE hub = ?1 ORDER BY number DESC LIMIT ?2)
+UNION ALL
+SELECT operation, instance_id, who, time, reason, result, number
+FROM (SELECT * FROM audit WHERE hub = 0 ORDER BY number DESC LIMIT ?2)
+ORDER BY number DESC LIMIT ?2
+
+-- name: audit_of_instance
+SELECT operation, instance_id, who, time, reason, result FROM audit INDEXED BY audit_instance
+WHERE n IN (0, ?) AND hub = ? AND (n <> 0 OR instance_id = ?) ORDER BY number DESC LIMIT ?
 
 -- name: few_of_status
 SELECT count(*) FROM (SELECT 1 FROM instance WHERE hub = ? AND status IN (SELECT value FROM json_each(?)) LIMIT ?)

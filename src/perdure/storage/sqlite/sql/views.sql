@@ -76,3 +76,15 @@ LEFT JOIN attempt a ON e.ran AND a.n = e.n AND a.generation = e.generation AND a
     AND a.attempt = (
         SELECT max(l.attempt) FROM attempt l WHERE l.n = e.n AND l.generation = e.generation AND l.task = e.task)
 LEFT JOIN host o ON o.token = a.host;
+
+DROP VIEW IF EXISTS ManagementOperations;
+CREATE VIEW ManagementOperations AS
+SELECT
+    a.instance_id AS instance,
+    strftime('%Y-%m-%dT%H:%M:%S', a.time / 1000000, 'unixepoch') || printf('.%06dZ', a.time % 1000000) AS time,
+    a.operation AS operation,
+    a.who AS who,
+    a.reason AS reason,
+    a.result AS result,
+    nullif(h.name, '') AS hub
+FROM audit a LEFT JOIN hub h ON h.number = a.hub;
