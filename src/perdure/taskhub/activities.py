@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from perdure.engine.runtime_state import runs_code
 from perdure.engine.spans import activity_span
-from perdure.model.commit_plan import ActivityResult, Attempt, Message, MessageVerdict, WorkItem, WorkReturn
+from perdure.model.commit_plan import Attempt, WorkItem, WorkReturn
 from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityLost, ActivityOutcome, ActivityRequest
 from perdure.model.failure import FailureDetails
 from perdure.model.history import HistoryEvent, TaskCompleted, TaskFailed
@@ -16,6 +16,7 @@ from perdure.taskhub.instance import Phase, Row
 from perdure.taskhub.interfaces import Clock, Executor, Store
 from perdure.taskhub.options import HubOptions
 from perdure.taskhub.registry import Registry
+from perdure.taskhub.result_rows import ResultRows
 from perdure.taskhub.slots import Free, Kind, Slots
 from perdure.taskhub.telemetry import Telemetry
 
@@ -47,8 +48,8 @@ class Activities:
         self._claiming = False
         self._starting = False
         self._patient = False
-        self._held: list[tuple[int, Row]] = []
-        self._held_timer = False
+        #: results that go to the instance by the store
+        self.rows = ResultRows(clock, registry, committer, options, telemetry)
         self._token = 0
         #: there is work in the store that any host may take
         self.on_left: Callable[[], None] = lambda: None
@@ -67,8 +68,9 @@ class Activities:
         self._token = token
         self._epoch += 1
         self._slots.begin()
-        self._running, self._held = {}, []
-        self._claiming = self._patient = self._held_timer = self._starting = False
+        self._running = {}
+        self.rows.begin(token)
+        self._claiming = self._patient = self._starting = False
         self._draining, self._drained = False, None
 
     @property
@@ -285,65 +287,13 @@ class Activities:
         instance = self._registry.get(item.n)
         generation = None if instance is None else instance.state.generation
         if self._draining or instance is None or generation != item.generation or not runs_code(instance.state):
-            self.write_result(row, item.n)
+            self.rows.write(row, item.n)
             return
         instance.add(row)
         if instance.phase is Phase.IDLE:
             self._registry.on_ready(instance)
         elif instance.phase is not Phase.QUEUED:
-            self._held.append((item.n, row))
-            if not self._held_timer:
-                self._held_timer = True
-                self._clock.later(self._options.hold_results, self._write_held)
-
-    def _write_held(self) -> None:
-        """Results that still wait behind a turn become rows, so that they survive this host."""
-        self._held_timer = False
-        held, self._held = self._held, []
-        for n, row in held:
-            instance = self._registry.get(n)
-            if row.seq or row.writing or instance is None or row not in instance.inbox:
-                continue
-            self.write_result(row, n)
-
-    def write_result(self, row: Row, n: int) -> None:
-        """Commit a result as an inbox row; `row` may wait in the inbox of a warm instance meanwhile."""
-        row.writing = True
-        epoch = self._epoch
-        message = Message(n, row.event, row.generation, row.task)
-
-        def written(verdict: MessageVerdict | StoreError) -> None:
-            if epoch != self._epoch:
-                return
-            if isinstance(verdict, StoreError):
-                self._telemetry.store_failed(str(verdict))
-                self._clock.later(_RETRY_SECONDS, lambda: self.write_result(row, n))
-                return
-            row.writing = False
-            instance = self._registry.get(n)
-            waits = instance is not None and row in instance.inbox
-            if verdict.seq:
-                self.settled(row)
-            if not verdict.seq:
-                self._telemetry.result_dropped(n, row.task)
-                if instance is not None and waits:
-                    instance.inbox.remove(row)
-            elif instance is not None and waits and verdict.seq in instance.loaded:
-                instance.inbox.remove(row)
-            elif instance is not None and waits:
-                row.seq = verdict.seq
-                if instance.phase is Phase.IDLE:
-                    self._registry.on_ready(instance)
-            else:
-                self._registry.message_committed(message, verdict)
-
-        self._committer.result(ActivityResult(message, self._token), written)
-
-    def settled(self, row: Row) -> None:
-        """The result in `row` is durable."""
-        if isinstance(row.ran, tuple):
-            (item, outcome), row.ran = row.ran, None
-            self._telemetry.activity_settled(item, outcome)
+            self.rows.hold(row, item.n)
 
     def _lost(self, item: WorkItem, outcome: ActivityLost) -> None:
         """A worker died under an activity (or never began it): count it durably and give the claim back."""

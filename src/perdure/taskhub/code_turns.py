@@ -37,7 +37,7 @@ class CodeTurns:
             if not is_stale(row.generation, state.generation):
                 events.append(row.event)
             elif not row.seq:
-                self._shift.activities.write_result(row, state.n)
+                self._shift.activities.rows.write(row, state.n)
         time = self._shift.turn_time(instance, rows)
         refusal = self._shift.options.versions.refusal(state.version)
         if refusal is not None:

@@ -74,7 +74,7 @@ class Departure:
         for instance in self._shift.registry.warm.all():
             for row in instance.inbox:
                 if row.seq == 0 and not row.writing:
-                    self._shift.activities.write_result(row, instance.state.n)
+                    self._shift.activities.rows.write(row, instance.state.n)
 
     def _tell(self) -> None:
         if self._telling or not self._token:

@@ -101,7 +101,7 @@ class Dispatcher:
         n, registry = instance.state.n, self._shift.registry
         for row in instance.inbox:
             if row.seq == 0 and not row.writing:
-                self._shift.activities.write_result(row, n)
+                self._shift.activities.rows.write(row, n)
         registry.abandon(instance)
         self._shift.committer.release(Release(n), lambda answer: registry.pass_on(n))
 

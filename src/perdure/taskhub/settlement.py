@@ -58,7 +58,7 @@ class Settlement:
         self._shift.telemetry.turn_applied(before, plan, verdict, rows, seconds)
         for row in rows:
             if row.ran is not None:
-                self._shift.activities.settled(row)
+                self._shift.activities.rows.settled(row)
         if before.parked is not None and state.status.is_terminal:
             self._parked.remove(state.n)
         if plan.close_all_timers or plan.close_inbox:
@@ -97,7 +97,7 @@ class Settlement:
         self._shift.executor.drop_session(instance.state.n)
         for row in instance.inbox:
             if row.seq == 0:
-                self._shift.activities.write_result(row, instance.state.n)
+                self._shift.activities.rows.write(row, instance.state.n)
         self._shift.registry.forget(instance)
 
     def fenced(self, instance: Instance) -> None:
@@ -106,7 +106,7 @@ class Settlement:
         n = instance.state.n
         for row in [*instance.taken, *instance.inbox]:
             if row.seq == 0:
-                self._shift.activities.write_result(row, n)
+                self._shift.activities.rows.write(row, n)
         self._shift.registry.abandon(instance)
         self._shift.registry.load(n)
 
