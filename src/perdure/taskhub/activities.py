@@ -23,6 +23,8 @@ from perdure.taskhub.telemetry import Telemetry
 _RETRY_SECONDS = 0.2
 #: what was claimed ahead and found no slot for this long goes back, in seconds
 _PATIENCE = 0.25
+#: claims under way together: what comes free while the store answers one need not wait for it
+_CLAIMS = 3
 
 Key = tuple[int, int, int]
 
@@ -45,7 +47,7 @@ class Activities:
         self._options, self._telemetry = options, telemetry
         self._slots = Slots(executor, options)
         self._running: dict[Key, WorkItem] = {}
-        self._claiming = False
+        self._claims = 0
         self._starting = False
         self._patient = False
         #: results that go to the instance by the store
@@ -70,7 +72,7 @@ class Activities:
         self._slots.begin()
         self._running = {}
         self.rows.begin(token)
-        self._claiming = self._patient = self._starting = False
+        self._claims, self._starting, self._patient = 0, False, False
         self._draining, self._drained = False, None
 
     @property
@@ -100,8 +102,8 @@ class Activities:
             if item.owner == self._token:
                 mine.append(item)
             else:
-                kind = self._slots.kind_of(item)
-                left = kind.unclaimed = kind.waits = True
+                self._slots.kind_of(item).learn(waits=True)
+                left = True
         self._slots.reserve(mine, -1)
         self._take_over(mine)
         if left and not self.alone:
@@ -115,7 +117,7 @@ class Activities:
     def look(self) -> None:
         """There may be unclaimed work in the store."""
         for kind in self._slots.kinds:
-            kind.unclaimed = True
+            kind.learn()
         self._start_claimed()
 
     def resume(self) -> None:
@@ -171,8 +173,9 @@ class Activities:
         self._start_claimed()
 
     def _claim(self, free: Free) -> None:
+        """Ask the store for as much as there is room for."""
         plain, coroutines = self._slots.kinds
-        if self._claiming or self._draining or not self._token or not (plain.unclaimed or coroutines.unclaimed):
+        if self._claims >= _CLAIMS or not self._token or not (plain.unclaimed or coroutines.unclaimed):
             return
         room = self._slots.room(free, self._committer.latency)
         if plain.unclaimed and self._is_worth_it(room.threads, plain):
@@ -186,23 +189,22 @@ class Activities:
         return room > len(kind.claimed)
 
     def _claim_of(self, kind: Kind, wanted: int) -> None:
-        self._claiming = True
+        self._claims += 1
+        kind.reserved += wanted
         epoch = self._epoch
-        asked = self._slots.kinds if kind.plain else (kind,)
+        asked = [(one, one.news) for one in (self._slots.kinds if kind.plain else (kind,))]
 
         def claimed(answer: list[WorkItem] | StoreError) -> None:
             if epoch != self._epoch:
                 return
-            self._claiming = False
+            self._claims -= 1
+            kind.reserved -= wanted
             if isinstance(answer, StoreError):
                 self._telemetry.store_failed(str(answer))
-                for one in asked:
-                    one.unclaimed = True
                 self._clock.later(_RETRY_SECONDS, self._start_claimed)
                 return
-            for one in asked:
-                one.waits = len(answer) >= wanted
-                one.unclaimed |= one.waits
+            for one, news in asked:
+                one.answered(len(answer) >= wanted, news)
             if self._draining:
                 for item in answer:
                     self._give_back(item)
@@ -210,9 +212,6 @@ class Activities:
             self._take_over(answer)
             self._start_claimed()
 
-        # whoever learns of more work from here on says so again
-        for one in asked:
-            one.unclaimed = False
         self._store.claim_work(self._token, kind.names, wanted, claimed)
 
     def _start(self, item: WorkItem) -> None:
@@ -319,7 +318,7 @@ class Activities:
             if isinstance(answer, StoreError):
                 self._clock.later(_RETRY_SECONDS, lambda: self._give_back(item, suspect))
             else:
-                self._slots.kind_of(item).unclaimed = True
+                self._slots.kind_of(item).learn()
                 self.on_left()
                 self._start_claimed()
 

@@ -16,11 +16,11 @@ class Kind:
     """Plain activities need a free thread each, coroutines do not.
 
     `names`: what is claimed when there is room for this kind. `claimed`: this host's, not started, each with the time
-    since when. `reserved`: a commit is about to give so many to this host. `unclaimed`: there may be more in the
-    store; `waits`: there is more.
+    since when. `reserved`: a commit or a claim is about to give so many to this host. `unclaimed`: there may be more in
+    the store, by the latest `news`; `waits`: there is more.
     """
 
-    __slots__ = ("claimed", "names", "plain", "reserved", "unclaimed", "waits")
+    __slots__ = ("claimed", "names", "news", "plain", "reserved", "unclaimed", "waits")
 
     def __init__(self, *, plain: bool) -> None:
         self.plain = plain
@@ -30,8 +30,20 @@ class Kind:
     def clear(self) -> None:
         """Nothing is this host's, and everything may be in the store."""
         self.claimed: deque[tuple[float, WorkItem]] = deque()
-        self.reserved = 0
+        self.reserved = self.news = 0
         self.unclaimed, self.waits = True, False
+
+    def learn(self, *, waits: bool = False) -> None:
+        """There may be (`waits`: there is) something in the store that nobody has claimed."""
+        self.unclaimed = True
+        self.waits |= waits
+        self.news += 1
+
+    def answered(self, full: bool, news: int) -> None:
+        """A claim got all that it asked for, or all that there was; `news`: what was known when it asked."""
+        self.waits = full
+        if full or self.news == news:
+            self.unclaimed = full
 
 
 class Free(NamedTuple):

@@ -113,8 +113,8 @@ def test_short_activities_are_claimed_ahead_and_go_back_when_they_find_no_slot()
     while bench.status("q1") != "Completed":
         bench.time.advance(0.001)
         most = max(most, owners(bench)[bench.hub.token] - bench.hub.activities.running)
-    # five more may have ended already
-    assert 5 < most <= MOST_AHEAD + 5
+    # beside these, some have ended whose result is not committed yet
+    assert 5 < most < MOST_AHEAD * 1.5
     held(bench, "B").call(StartInstance("Slow", "s1"))
     bench.time.advance(0.1)
     assert owners(bench)[bench.hub.token] > 5
