@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import string
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from perdure.host import entity_api, management_api
 from tests.acceptance.host import APPS, WEBHOOK, Host
+from tests.postgres_server import PostgresServer
 
 EXAMPLES = 25
 BODIES = st.one_of(
@@ -43,13 +45,18 @@ HUBS = st.sampled_from(["", "TestHubName", "Another", "no-hub!", "x" * 99])
 METHODS = ("get", "post", "put", "delete")
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    made = Host(APPS / "managed", tmp_path_factory.mktemp("openapi"))
-    try:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with contextlib.ExitStack() as ending:
+        store: dict[str, str] = {}
+        if request.param == "postgres":
+            server = PostgresServer()
+            server.make()
+            ending.callback(server.remove)
+            store["PERDURE_STORE"] = ending.enter_context(server.database())
+        made = Host(APPS / "managed", tmp_path_factory.mktemp("openapi"), settings=store)
+        ending.callback(made.close)
         yield made.start()
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +141,7 @@ def check(host: Host, document: dict[str, Any], method: str, path: str, what: di
         answer = host.request(method.upper(), WEBHOOK + to, **request)
         told = f"{method} {to} {request}: {answer.status_code} {answer.text[:500]}"
         assert str(answer.status_code) in what["responses"], told
+        assert answer.status_code != 503, f"what a client sends is no outage: {told}"
         for header in what["responses"][str(answer.status_code)].get("headers", {}):
             assert header in answer.headers, told
         content = what["responses"][str(answer.status_code)].get("content")
