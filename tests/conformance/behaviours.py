@@ -540,6 +540,22 @@ CLIENT = [
         "test_urls_of_posts",
     ),
     Row(
+        "`signal_entity` with `0`, `False` or `''`",
+        "arrives without input",
+        "better",
+        "arrives as it is",
+        "",
+        "test_operations",
+    ),
+    Row(
+        "lists of more than a page of statuses",
+        "the first page",
+        "better",
+        "all of them",
+        "",
+        "test_listing_follows_all_pages",
+    ),
+    Row(
         "a plain function with a client binding",
         "runs, then `TypeError`",
         "better",
