@@ -66,7 +66,7 @@ from perdure.model.operations import (
     WaitingCounted,
     WaitingMessage,
 )
-from perdure.storage.provider import Counts, HostRow, InboxRow, StoreError
+from perdure.storage.provider import Counts, HostRow, InboxRow, StoreError, UnknownContinuation
 from perdure.taskhub.audit import audit
 from perdure.taskhub.entity_storage import EntityCleaning
 from perdure.taskhub.hub import Answer, Hub
@@ -146,7 +146,8 @@ class HubClient:
     def _list(self, operation: ListInstances, done: Answer) -> None:
         def listed(answer: Page | StoreError) -> None:
             if isinstance(answer, StoreError):
-                done(unavailable(answer) if answer.lost else Refused(RefusalCode.BAD_REQUEST, str(answer)))
+                wrong = isinstance(answer, UnknownContinuation)
+                done(Refused(RefusalCode.BAD_REQUEST, str(answer)) if wrong else unavailable(answer))
             else:
                 done(Listed(answer.items, answer.continuation))
 

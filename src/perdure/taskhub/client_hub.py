@@ -61,6 +61,9 @@ class _NoInstances:
     def message_committed(self, message: Message, verdict: MessageVerdict) -> None:
         self._wakes.wake(verdict.owner, verdict.n)
 
+    def arrived(self, n: int) -> None:
+        self._wakes.wake(0, n)
+
     def get(self, n: int) -> Instance | None:
         return None
 

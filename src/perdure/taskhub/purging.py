@@ -18,7 +18,7 @@ from perdure.model.history import (
 )
 from perdure.model.instance import TERMINAL, InstanceKind, InstanceRecord, Page
 from perdure.model.operations import OperationAnswer, Purged, PurgeInstance, PurgeInstances, RefusalCode, Refused
-from perdure.storage.provider import StoreError
+from perdure.storage.provider import StoreError, UnknownContinuation
 from perdure.taskhub.audit import audit, described
 from perdure.taskhub.entity_storage import EntityPurge
 from perdure.taskhub.hub import Answer, Hub
@@ -56,6 +56,7 @@ class OrchestrationPurge:
         is there, REFUSED when another instance has come or the orchestration has finished."""
         self._hub, self._record, self._judged = hub, record, judged
         self._recorded, self._new = recorded, new
+        self._left: list[Message] = []
         self._tries = 0
 
     def begin(self) -> None:
@@ -80,7 +81,9 @@ class OrchestrationPurge:
     def _commit(self, messages: tuple[Message, ...]) -> None:
         record, committer = self._record, self._hub.committer
         text = _PURGED if self._new is None else _REPLACED
-        purge = Purge(record.n, _orphaned(record, text), messages, record.turn, audit=self._recorded)
+        parent = _orphaned(record, text)
+        self._left = [*messages, *([parent] if parent is not None else [])]
+        purge = Purge(record.n, parent, messages, record.turn, audit=self._recorded)
         if self._new is None:
             committer.purge(purge, self._purged)
         else:
@@ -93,6 +96,7 @@ class OrchestrationPurge:
         purged, created = verdicts
         if purged is Verdict.APPLIED:
             forget(self._hub, self._record)
+            self._deliver()
         if created.verdict is Verdict.REFUSED and purged is Verdict.FENCED:
             self._purged(purged)
         else:
@@ -100,12 +104,30 @@ class OrchestrationPurge:
 
     def _purged(self, verdict: Verdict | StoreError) -> None:
         if verdict is not Verdict.FENCED:
+            if verdict is Verdict.APPLIED:
+                self._deliver()
             self._judged(verdict)
             return
         self._tries += 1
         if self._tries == _PATIENCE and self._record.status not in TERMINAL:
             self._end()
         self._hub.clock.later(_BUSY_SECONDS, self._again)
+
+    def _deliver(self) -> None:
+        """What it left behind was committed with its end: a parent and entities learn of it now."""
+        registry = self._hub.registry
+        entities = [message.instance_id for message in self._left if message.instance_id]
+        for message in self._left:
+            if not message.instance_id:
+                registry.arrived(message.n)
+
+        def found(answer: list[InstanceRecord] | StoreError) -> None:
+            # what the store does not tell now, the hosts find when they look
+            for record in [] if isinstance(answer, StoreError) else answer:
+                registry.arrived(record.n)
+
+        if entities:
+            self._hub.store.find(entities, found)
 
     def _end(self) -> None:
         """Its children go on, as after a purge."""
@@ -298,8 +320,8 @@ class ManyPurged:
 
         def listed(page: Page | StoreError) -> None:
             if isinstance(page, StoreError):
-                given = self._operation.continuation is not None and not self._seen and not page.lost
-                self._done(Refused(RefusalCode.BAD_REQUEST, str(page)) if given else unavailable(page))
+                wrong = isinstance(page, UnknownContinuation)
+                self._done(Refused(RefusalCode.BAD_REQUEST, str(page)) if wrong else unavailable(page))
                 return
 
             def after(count: int) -> None:

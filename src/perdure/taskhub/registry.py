@@ -181,6 +181,14 @@ class Registry:
         else:
             self.load(n)
 
+    def arrived(self, n: int) -> None:
+        """Something was committed for this instance, of which neither its number nor the owner is known here."""
+        if self.leaving:
+            self.pass_on(n)
+            return
+        self.refresh(n)
+        self._wakes.wake(0, n)
+
     def _claim(self) -> None:
         wanted, self._wanted = self._wanted, []
         token = self.token

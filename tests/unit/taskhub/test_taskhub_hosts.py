@@ -6,16 +6,25 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from perdure.model.actions import CompleteOrchestration, CreateTimer, ScheduleTask
+from perdure.model.actions import (
+    CompleteOrchestration,
+    CreateSubOrchestration,
+    CreateTimer,
+    LockEntities,
+    ScheduleTask,
+)
 from perdure.model.history import EventRaised, TimerFired
 from perdure.model.instance import InstanceFilter
 from perdure.model.operations import (
     Done,
+    EntityFound,
     GetInstance,
     ListInstances,
     Purged,
     PurgeInstance,
+    PurgeInstances,
     RaiseEvent,
+    ReadEntity,
     RefusalCode,
     Refused,
     ResumeInstance,
@@ -402,3 +411,50 @@ def test_a_purge_that_the_store_did_not_take_is_not_answered_with_nothing_purged
     assert isinstance(answer, Refused) and answer.code is RefusalCode.UNAVAILABLE
     bench.store._fate = None
     assert bench.call(PurgeInstance("c1")) == Purged(1)
+
+
+def test_a_listing_that_the_store_did_not_answer_is_an_outage_and_a_wrong_continuation_a_mistake():
+    bench = Bench({"Chain": chain})
+    listing = ListInstances(InstanceFilter(), 5, "nowhere")
+    assert bench.call(listing).code is RefusalCode.BAD_REQUEST
+    bench.store._fate = lambda call: Fate(error="out of order", applied=False) if call == "query" else None
+    assert bench.call(listing).code is RefusalCode.UNAVAILABLE
+    purge = PurgeInstances(InstanceFilter())
+    assert bench.call(purge).code is RefusalCode.UNAVAILABLE
+
+
+def test_a_parent_learns_at_once_that_its_child_was_purged_wherever_it_runs():
+    def parent(step, events):
+        if step == 0:
+            return [CreateSubOrchestration(0, "Wait", "child")]
+        return [CompleteOrchestration('"told"')]
+
+    bench = Bench({"Parent": parent, "Wait": lambda step, events: []})
+    other = Bench({"Parent": parent, "Wait": lambda step, events: []}, bench.database)
+    for asked in (bench, other):
+        bench.call(StartInstance("Parent", "p1"))
+        bench.time.advance(2)
+        assert asked.call(PurgeInstance("child")) == Purged(1)
+        woken = asked.hub.wakes.woken
+        bench.time.advance(0.02)
+        if asked is other:
+            n = bench.call(GetInstance("p1")).record.n
+            assert (0, n) in woken, "whoever owns the parent is told"
+            bench.hub.woken(n)
+            bench.time.advance(0.02)
+        assert bench.call(GetInstance("p1")).record.output == '"told"'
+
+
+def test_entities_learn_at_once_that_the_holder_of_their_lock_was_purged():
+    def holder(step, events):
+        return [LockEntities(0, ("@counter@a",))] if step == 0 else []
+
+    bench = Bench({"Holder": holder})
+    bench.call(StartInstance("Holder", "h1"))
+    bench.time.advance(2)
+    assert bench.call(SignalEntityOperation("@counter@a", "add", "5")) == Done()
+    bench.time.advance(2)
+    assert not bench.call(ReadEntity("@counter@a")).exists
+    assert bench.call(PurgeInstance("h1")) == Purged(1)
+    bench.time.advance(0.02)
+    assert bench.call(ReadEntity("@counter@a")) == EntityFound(True, "5")
