@@ -301,6 +301,26 @@ def test_list_pages_and_filters(host: Host) -> None:
     assert host.get(f"{query}&createdTimeFrom=2100-01-01").json() == []
     assert len(host.get(f"{query}&createdTimeTo=2100-01-01&showInput=false").json()) == 7
     assert "'top'" in error(host, 400, _get(host, "instances?top=0"))
+    for path in ("instances", "entities"):
+        wrong = host.get(f"{WEBHOOK}/{path}", headers={"x-ms-continuation-token": "nowhere"})
+        text = error(host, 400, (wrong.status_code, wrong.text))
+        assert text.startswith("x-ms-continuation-token: unknown continuation 'nowhere': pass on"), text
+
+
+def test_pages_of_ids_in_any_script(host: Host) -> None:
+    for number in range(3):
+        ended(host, "echo", f"\u20ac-{number}")
+    seen: list[str] = []
+    token = ""
+    while True:
+        answer = host.get(
+            f"{WEBHOOK}/instances?instanceIdPrefix=\u20ac&top=1", headers={"x-ms-continuation-token": token}
+        )
+        seen += [item["instanceId"] for item in answer.json()]
+        token = answer.headers["x-ms-continuation-token"]
+        if not token:
+            break
+    assert seen == [f"\u20ac-{number}" for number in range(3)]
 
 
 def test_tags(host: Host) -> None:

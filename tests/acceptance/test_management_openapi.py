@@ -39,6 +39,7 @@ NAMES = [
     "a b",
     "x" * 300,
     "é",
+    "\u20ac",
 ]
 ANY_TEXT = st.one_of(st.sampled_from(NAMES), st.text(min_size=1, max_size=8))
 HUBS = st.sampled_from(["", "TestHubName", "Another", "no-hub!", "x" * 99])

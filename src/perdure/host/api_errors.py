@@ -52,3 +52,10 @@ def refusal(refused: Refused) -> Response:
             return conflict(refused.text)
         case RefusalCode.UNAVAILABLE:
             return message(503, refused.text)
+
+
+def listing_refused(refused: Refused, token: str | None) -> Response:
+    """As `refusal`, for a listing that was to go on at `token`: the text names the header."""
+    if token is not None and refused.code is RefusalCode.BAD_REQUEST:
+        return bad_argument(f"x-ms-continuation-token: {refused.text}")
+    return refusal(refused)

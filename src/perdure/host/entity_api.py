@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.host.api_errors import EMPTY, message, refusal
+from perdure.host.api_errors import EMPTY, listing_refused, message, refusal
 from perdure.host.exchange import JSON_TYPE, Request, Response, json_response, media_type
 from perdure.host.json_body import json_text
 from perdure.host.query_values import Parameters
@@ -97,7 +97,7 @@ class EntityApi:
         top = min(parameters.count("top", _PAGE), _LARGEST_PAGE)
         answer = await self._ask(ListInstances(chosen, top, token), hub)
         if isinstance(answer, Refused):
-            return refusal(answer)
+            return listing_refused(answer, token)
         assert isinstance(answer, Listed), answer
         first, last = parameters.time("lastOperationTimeFrom"), parameters.time("lastOperationTimeTo")
         with_state = parameters.flag("fetchState", False)

@@ -12,6 +12,7 @@ from perdure.host.api_errors import (
     bad_argument,
     bad_json,
     conflict,
+    listing_refused,
     message,
     refusal,
 )
@@ -291,8 +292,9 @@ class ManagementApi:
         top = min(parameters.count("top", _PAGE), LARGEST_PAGE)
         token = request.headers.get(CONTINUATION.decode()) or None
         answer = await self._ask(ListInstances(_filter(parameters), top, token), hub)
-        if not isinstance(answer, Listed):
-            return _unexpected(answer)
+        if isinstance(answer, Refused):
+            return listing_refused(answer, token)
+        assert isinstance(answer, Listed), answer
         show_input = parameters.flag("showInput", True)
         items = [status_json(record, None, show_input=show_input) for record in answer.items]
         return json_response(200, items, [(CONTINUATION, (answer.continuation or "").encode("latin-1"))])

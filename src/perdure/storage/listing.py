@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 
 from perdure.model.instance import InstanceFilter, InstanceRecord
@@ -24,7 +26,6 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     key: Key
 
 
-_encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Position] = msgspec.json.Decoder(Position)
 
 
@@ -72,5 +73,5 @@ def size_of(record: InstanceRecord) -> int:
 
 
 def continuation_at(position: Position) -> str:
-    """The continuation of a page that ends there."""
-    return _encode(position).decode()
+    """The continuation of a page that ends there. ASCII, so that it fits a header."""
+    return json.dumps([position.order, position.key], separators=(",", ":"))

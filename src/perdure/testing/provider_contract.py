@@ -1222,6 +1222,20 @@ class _Queries:
             brief = site.ask(asking, "query", filter, 1000, None)
             assert len(brief.items) == 40, "what is left out takes no room"
 
+    def test_continuations_fit_a_header(self, site: Site) -> None:
+        host = ContractHost(site)
+        ids = [f"\u20ac{number}" for number in range(4)]
+        host.commit(creations=[host.new(one) for one in ids])
+        seen, continuation = [], None
+        while True:
+            page = host.ask("query", InstanceFilter(id_prefix="\u20ac"), 1, continuation)
+            seen += [record.instance_id for record in page.items]
+            continuation = page.continuation
+            if continuation is None:
+                break
+            assert continuation.isascii() and continuation.isprintable()
+        assert seen == ids
+
     def test_an_exact_last_page_has_no_continuation(self, site: Site) -> None:
         host = ContractHost(site)
         host.commit(creations=[host.new(f"p{number}") for number in range(4)])

@@ -181,7 +181,8 @@ def test_list(run: Run) -> None:
     out = run("get-instances", "--id-prefix", "i4")[1]
     assert "i4" in out
     assert out.splitlines()[-1] == "Continuation token for next set of results: ''"
-    assert run("get-instances", "--continuation-token", "wrong")[0] == 1
+    code, _, err = run("get-instances", "--continuation-token", "wrong")
+    assert (code, err.startswith("--continuation-token: unknown continuation 'wrong': pass on")) == (1, True)
 
 
 def test_deleting_asks(run: Run) -> None:

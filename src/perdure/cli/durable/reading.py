@@ -35,6 +35,8 @@ from perdure.model.operations import (
     Listed,
     ListInstances,
     ReadEntity,
+    RefusalCode,
+    Refused,
 )
 
 app = typer.Typer()
@@ -220,7 +222,11 @@ def page(
     records: list[InstanceRecord] = []
     while True:
         operation = ListInstances(chosen, min(top - len(records), _PAGE), continuation)
-        answer = target.expect(operation, Listed)
+        answer = target.ask(operation)
+        if isinstance(answer, Refused):
+            wrong = continuation is not None and answer.code is RefusalCode.BAD_REQUEST
+            raise CommandFailed(f"--continuation-token: {answer.text}" if wrong else answer.text)
+        assert isinstance(answer, Listed), answer
         records += answer.items
         continuation = answer.continuation
         if continuation is None or len(records) >= top:
