@@ -80,7 +80,7 @@ class InProcessExecutor:
     def run_turn(self, request: TurnRequest, done: Callable[[TurnOutcome], None]) -> None:
         self._stands.pop(request.n, None)
         lost: TurnOutcome = TurnLost(request.n, request.generation, request.base_turn, False, "the worker died")
-        self._run("turn", lambda: self._sessions.run(request), lost, done)
+        self._run("turn", lambda: self._sessions.run(request), lost, done, request.suspect)
 
     def turn_applied(self, n: int, generation: int, turn: int) -> None:
         self._stands[n] = (generation, turn)
@@ -99,14 +99,16 @@ class InProcessExecutor:
         lost: ActivityOutcome = ActivityLost(
             request.n, request.generation, request.task, False, True, "the worker died"
         )
-        self._run("activity", lambda: self._functions.run_activity(request, self._clock.now()), lost, ended)
+        self._run(
+            "activity", lambda: self._functions.run_activity(request, self._clock.now()), lost, ended, request.suspect
+        )
 
     def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
         """Activities have run by the time they could be cancelled."""
 
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         lost: EntityOutcome = EntityLost(request.n, request.base_turn, False, "the worker died")
-        self._run("entity", lambda: self._functions.run_entity(request), lost, done)
+        self._run("entity", lambda: self._functions.run_entity(request), lost, done, request.suspect)
 
     def activity_room(self) -> tuple[int, int]:
         room = self._slots - self._activities
@@ -119,6 +121,10 @@ class InProcessExecutor:
     def evictable(self) -> list[int]:
         """Numbers of instances believed to have a session."""
         return list(self._stands)
+
+    def suspicion(self) -> int:
+        """The largest count of deaths among what runs, as it is stored (1: under others; above: alone)."""
+        return max((call.suspect for call in self._running), default=0)
 
     def die(self) -> None:
         """The worker dies, with its sessions and all it runs; a fresh one takes its place."""
@@ -138,9 +144,9 @@ class InProcessExecutor:
     def _evicted(self, n: int) -> None:
         self._stands.pop(n, None)
 
-    def _run(self, kind: str, run: Callable[[], T], lost: T, done: Callable[[T], None]) -> None:
+    def _run(self, kind: str, run: Callable[[], T], lost: T, done: Callable[[T], None], suspect: int) -> None:
         # one of several for the same instance, when the hub has given up another: each has its answer
-        call = _Running(self._clock, lost, done)
+        call = _Running(self._clock, lost, done, suspect)
         self._running[call] = None
 
         def start() -> None:
@@ -160,8 +166,8 @@ class InProcessExecutor:
 class _Running:
     """One run of user code: it ends with its outcome, or is lost with the worker."""
 
-    def __init__(self, clock: Clock, lost: Any, done: Callable[[Any], None]) -> None:
-        self.began = False
+    def __init__(self, clock: Clock, lost: Any, done: Callable[[Any], None], suspect: int) -> None:
+        self.began, self.suspect = False, suspect
         self._clock, self._lost, self._done = clock, lost, done
 
     def lose(self, *, alone: bool) -> None:

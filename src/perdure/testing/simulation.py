@@ -436,6 +436,9 @@ class World:
         self._at(self.random.uniform(5, 30), lambda: self._restart(host))
 
     def kill_worker(self, host: Host) -> None:
+        if host.executor.suspicion() >= HubOptions().max_worker_deaths:
+            # one death more, and its failure would be the right output
+            return
         self.trace(f"{host.name}: the worker dies")
         host.executor.die()
 
