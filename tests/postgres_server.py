@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.transaction_pooler import TransactionPooler
+
 _numbers = itertools.count(1)
 
 
@@ -210,6 +212,19 @@ class Pooler:
 def pooler_binary() -> str | None:
     """Where pgbouncer is, if it is on this machine."""
     return shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
+@contextlib.contextmanager
+def pooled_url(server: PostgresServer) -> Iterator[str]:
+    """The URL of a server behind pgbouncer, or behind a pooler of ours where that is not on the machine."""
+    if pooler_binary() is not None:
+        bouncer = Pooler(server)
+        yield bouncer.url()
+        bouncer.remove()
+    else:
+        pooler = TransactionPooler(server.port)
+        yield f"postgresql://perdure@127.0.0.1:{pooler.port}/postgres"
+        pooler.close()
 
 
 def _free_port() -> int:

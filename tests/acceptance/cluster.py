@@ -15,8 +15,8 @@ TTL = 3.0
 class Cluster:
     """Hosts of one app on one store."""
 
-    def __init__(self, new_host: Callable[..., Host], store: str, folder: Path) -> None:
-        self._new_host, self._store = new_host, store
+    def __init__(self, new_host: Callable[..., Host], store: str, folder: Path, **settings: str) -> None:
+        self._new_host, self._store, self._more = new_host, store, settings
         self.runs_file = folder / "runs"
         self.runs_file.touch()
         (folder / "shared").mkdir(exist_ok=True)
@@ -41,6 +41,7 @@ class Cluster:
             "HOST_NAME": name,
             "RUNS_FILE": str(self.runs_file),
             "FUNCTIONS_WORKER_PROCESS_COUNT": "1",
+            **self._more,
         }
 
     def runs(self) -> list[list[str]]:

@@ -15,10 +15,11 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest
 
 from tests.acceptance.cluster import TTL, Cluster
 from tests.acceptance.host import WEBHOOK, Host, eventually
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, pooled_url
 
 #: what finding out and taking over may take beyond the app's hostTtl
 BEYOND = 2.5
@@ -79,6 +80,36 @@ def test_an_event_from_another_host_arrives_at_once(cluster: Cluster) -> None:
     taken.sort()
     print(f"event from another host to the end, p50 {taken[10] * 1000:.1f} ms, max {taken[-1] * 1000:.1f} ms")
     assert taken[10] < 0.1
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_hosts_behind_a_pooler(
+    new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path, direct: bool
+) -> None:
+    """Every transaction may come to another connection of the server; wakes come by polling, or directly."""
+    with pooled_url(server) as pooled:
+        settings = {"PERDURE_STORE_LISTEN": server.url} if direct else {}
+        hosts = Cluster(new_host, pooled, tmp_path, **settings).start("one", "two")
+        one, two = hosts
+        line = "Wakes: LISTEN/NOTIFY." if direct else "Wakes: asking the database up to every 200 ms"
+        for host in hosts:
+            assert eventually(lambda host=host: line in host.log(), 10, line)
+        assert direct or "PERDURE_STORE_LISTEN can name a direct connection" in one.log()
+        taken = []
+        for number in range(10):
+            one.begin_webhook("waits", 1, f"w{number}")
+            eventually(lambda n=number: (one.status(f"w{n}") or {}).get("runtimeStatus") == "Running", what="the start")
+            begun = time.monotonic()
+            raise_event(two, f"w{number}", number)
+            assert one.completed(f"w{number}", 5) == [number]
+            taken.append(time.monotonic() - begun)
+        print(f"event from another host, p50 {sorted(taken)[5] * 1000:.0f} ms")
+        one.begin_webhook("fan", {"width": 16, "seconds": 0.3}, "f")
+        assert set(two.completed("f", 15)) == {"one", "two"}
+        one.begin_webhook("chain", {"steps": 20, "seconds": 0.02}, "c")
+        assert len(two.completed("c", 15)) == 20
+        assert "Traceback" not in one.log() + two.log()
+        server.psql("DROP SCHEMA perdure CASCADE")
 
 
 def test_a_fan_out_is_worked_off_by_all(cluster: Cluster) -> None:

@@ -56,9 +56,10 @@ class PostgresSite:
             connection = await asyncpg.connect(self.url, statement_cache_size=0)
             rows: list[Any] = []
             try:
-                await connection.execute(f'SET search_path = "{self.schema}"')
-                for statement in statements:
-                    rows = await connection.fetch(statement)
+                async with connection.transaction():
+                    await connection.execute(f'SET LOCAL search_path = "{self.schema}"')
+                    for statement in statements:
+                        rows = await connection.fetch(statement)
             finally:
                 await connection.close()
             return rows

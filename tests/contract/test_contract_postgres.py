@@ -7,7 +7,7 @@ import pytest
 
 from perdure.testing.provider_contract import ProviderContract
 from tests.contract.postgres_site import PostgresSite
-from tests.postgres_server import Pooler, PostgresServer, pooler_binary
+from tests.postgres_server import PostgresServer, pooled_url
 
 _schemas = itertools.count(1)
 
@@ -29,18 +29,16 @@ class TestPostgres(ProviderContract):
 
 
 @pytest.fixture(scope="module")
-def pooler(server: PostgresServer) -> Iterator[Pooler]:
-    pooler = Pooler(server)
-    yield pooler
-    pooler.remove()
+def pooled(server: PostgresServer) -> Iterator[str]:
+    with pooled_url(server) as url:
+        yield url
 
 
-@pytest.mark.skipif(pooler_binary() is None, reason="pgbouncer is not on this machine")
 class TestPostgresBehindAPooler(ProviderContract):
     """Each transaction may come to another connection of the server."""
 
     @pytest.fixture
-    def site(self, pooler: Pooler) -> Iterator[PostgresSite]:
-        site = PostgresSite(pooler.url(), f"pooled_{next(_schemas)}")
+    def site(self, pooled: str) -> Iterator[PostgresSite]:
+        site = PostgresSite(pooled, f"pooled_{next(_schemas)}")
         yield site
         site.close()

@@ -21,7 +21,7 @@ from perdure.model.history import EventRaised
 from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus
 from perdure.storage import postgres
 from perdure.storage.memory import matches
-from perdure.storage.postgres import PostgresProvider, StoreUnusable, listing, migrations
+from perdure.storage.postgres import PostgresProvider, StoreUnusable, listener, listing, migrations
 from perdure.storage.provider import HostRegistration, StoreError
 from perdure.testing.provider_contract import ContractHost, turn, work
 from tests.contract.postgres_site import PostgresSite
@@ -340,6 +340,34 @@ class TestWakes:
         other.provider.wake([0], [])  # type: ignore[attr-defined]
         site.until(lambda: heard[2:] == [[]])
 
+    def test_who_hears_no_longer_asks_until_it_hears_again(
+        self, site: PostgresSite, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Others must raise its counter meanwhile, instead of sending what does not arrive."""
+        monkeypatch.setattr(listener, "_RETRY", 0.3)
+        # listening takes no rights
+        site.sql("DROP ROLE IF EXISTS ear", "CREATE ROLE ear LOGIN")
+        ear = server.url.replace("perdure@", "ear@")
+        _, other, heard, told, token = self._pair(site, listen_url=ear)
+        assert told == ["Wakes: LISTEN/NOTIFY."]
+        n = self._owned_by(other, token)
+        site.sql(
+            "ALTER ROLE ear NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ear'"
+        )
+        site.until(lambda: len(told) == 2, 10)
+        assert told[1].startswith("Wakes: asking the database") and "not permitted to log in" in told[1]
+        while site.sql("SELECT count(*) FROM host WHERE listens")[0][0]:
+            time.sleep(0.05)
+        site.until(lambda: bool(heard))
+        heard.clear()
+        other.provider.wake([], [n])  # type: ignore[attr-defined]
+        site.until(lambda: bool(heard), 5)
+        site.sql("ALTER ROLE ear LOGIN")
+        site.until(lambda: told[2:] == ["Wakes: LISTEN/NOTIFY."], 10)
+        heard.clear()
+        other.provider.wake([], [n])  # type: ignore[attr-defined]
+        site.until(lambda: [n] in heard, 5)
+
     def test_who_cannot_listen_asks(self, site: PostgresSite, server: PostgresServer) -> None:
         """Notifications stay within a database: listening to another one is like listening behind a pooler."""
         elsewhere = server.url.replace("/postgres", "/template1")
@@ -510,16 +538,50 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("url", "text"),
         [
-            ("postgresql://perdure@127.0.0.1:1/postgres", "Connect call failed"),
-            ("postgresql://perdure@127.0.0.1:{port}/nowhere", 'database "nowhere" does not exist'),
+            (
+                "perdure@127.0.0.1:1/postgres",
+                r"Connect call failed .*Expected a running server and postgresql://user:password@host:5432/database\.",
+            ),
+            (
+                "perdure@127.0.0.1:{port}/nowhere",
+                r'database "nowhere" does not exist\. Make the database first \(CREATE DATABASE\), or name',
+            ),
+            (
+                "nobody-there@127.0.0.1:{port}/postgres",
+                r'role "nobody-there" does not exist\. Check user and password in the URL, and whom the server',
+            ),
+            (
+                "perdure@127.0.0.1:{port}/postgres?sslmode=require",
+                r"rejected SSL upgrade\. Expected a running server",
+            ),
+            (
+                "perdure@127.0.0.1:{port}/postgres?sslmode=verify-full&sslrootcert=/nowhere/ca.crt",
+                r"No such file or directory\. Check the files and the socket that the URL names",
+            ),
+            (
+                "perdure@127.0.0.1:{port}/postgres?sslmode=some",
+                r"`sslmode` parameter must be one of.* Expected a running",
+            ),
+            ("perdure@127.0.0.1:{port}/postgres?colour=red", r'unrecognized configuration parameter "colour"\.'),
         ],
     )
     def test_a_server_that_cannot_be_used_is_named(self, server: PostgresServer, url: str, text: str) -> None:
-        provider = PostgresProvider(url.format(port=server.port), "hub", lambda call: call())
-        with pytest.raises(StoreUnusable) as raised:
+        provider = PostgresProvider("postgresql://" + url.format(port=server.port), "hub", lambda call: call())
+        with pytest.raises(StoreUnusable, match=f"^The PostgreSQL server cannot be used: .*{text}"):
             provider.open()
-        assert text in str(raised.value)
-        assert "Expected a running server and postgresql://user:password@host:5432/database" in str(raised.value)
+
+    def test_options_that_only_libpq_knows(self, server: PostgresServer) -> None:
+        """Managed services put them into the URLs that they show."""
+        options = "connect_timeout=4&keepalives=1&channel_binding=prefer&application_name=app%20one&sslmode=prefer"
+        provider = PostgresProvider(f"{server.url}?{options}", "hub", lambda call: call(), schema="options")
+        provider.open()
+        provider.time(lambda answer: None)
+        while server.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'app one'") == "0\n":
+            time.sleep(0.02)
+        provider.shutdown()
+        server.psql("DROP SCHEMA options CASCADE")
+        with pytest.raises(StoreUnusable, match="asks for channel_binding=require, which the driver cannot do"):
+            PostgresProvider(f"{server.url}?channel_binding=require", "hub", lambda call: call())
 
     def test_a_user_without_rights_learns_which(self, server: PostgresServer) -> None:
         server.psql("DROP ROLE IF EXISTS nobody; CREATE ROLE nobody LOGIN")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from perdure.engine.versions import VersionRule
@@ -13,7 +14,7 @@ from perdure.host.errors import StartError
 from perdure.host.function_list import FunctionList
 from perdure.host.links import binding_settings, client_binding, webhook_base
 from perdure.host.logs import LevelFilter
-from perdure.host.store_url import StoreUrl
+from perdure.host.store_url import StoreUrl, parse_store_url
 from perdure.host.worker_link import SupervisorOptions
 from perdure.host.worker_settings import WorkerSettings
 from perdure.model.operations import ExistingPolicy
@@ -104,19 +105,29 @@ def _open_postgres(
         raise StartError(
             f"The store {config.store} needs the PostgreSQL driver. Install it: pip install perdure[postgres]"
         ) from None
-    provider = PostgresProvider(
-        config.store.location,
-        config.hub_name,
-        lambda call: _post(loop, call),
-        listen_url=listen_url,
-        woken=woken,
-        told=told,
-    )
     try:
+        provider = PostgresProvider(
+            config.store.location,
+            config.hub_name,
+            lambda call: _post(loop, call),
+            listen_url=_direct(listen_url),
+            woken=woken,
+            told=told,
+        )
         provider.open()
     except StoreUnusable as error:
         raise StartError(f"{config.store}: {error}") from None
     return _Opened(provider, provider.shutdown)
+
+
+def _direct(listen_url: str | None) -> str | None:
+    """The URL of a direct connection. Raises `StartError` when it is no PostgreSQL URL."""
+    if not listen_url:
+        return None
+    store = parse_store_url(listen_url, "PERDURE_STORE_LISTEN", Path())
+    if store.kind != "postgres":
+        raise StartError(f"PERDURE_STORE_LISTEN: {store} is no PostgreSQL server. It names a direct connection.")
+    return store.location
 
 
 def _post(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

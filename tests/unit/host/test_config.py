@@ -220,6 +220,44 @@ def test_store_urls(tmp_path: Path, url: str, kind: str, location: str) -> None:
     assert "secret" not in str(store)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:p%40ss%2Fw%23@db:5433/my%20app?sslmode=require", "postgresql://db:5433/my%20app"),
+        ("postgres://me@one:5432,two:5433/app", "postgresql://one:5432,two:5433/app"),
+        ("postgresql://me:secret@[::1]:5433/app", "postgresql://[::1]:5433/app"),
+        ("postgresql:///app?host=/var/run/postgresql&user=me", "postgresql:///app"),
+    ],
+)
+def test_postgresql_urls_in_messages(tmp_path: Path, url: str, shown: str) -> None:
+    store = load(tmp_path, PERDURE_STORE=url).store
+    assert (store.location, str(store)) == (url, shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("postgresql://me:se@cret@db/app", "it has more than one @"),
+        ("postgresql://me:sec#ret@db/app", "it has a #"),
+        ("postgresql://me:secret/x@db/app", "what stands before the first / ? or # is no host"),
+        ("postgresql://me:secret@db:543x/app", "'db:543x' is no host and port"),
+        ("postgresql://me:secret@db:99999/app", "'db:99999' is no host and port"),
+        ("postgresql://me:secret@[::1/app", "Invalid IPv6 URL"),
+    ],
+)
+def test_postgresql_urls_with_a_password_that_is_not_encoded(tmp_path: Path, url: str, problem: str) -> None:
+    with pytest.raises(StartError) as caught:
+        load(tmp_path, PERDURE_STORE=url)
+    text = str(caught.value)
+    assert f" is no PostgreSQL URL: {problem}. Expected postgresql://user:password@host:5432/database; " in text
+    assert text.startswith("PERDURE_STORE: 'postgresql://me:***@db") or "[::1" in text
+
+
+def test_an_unknown_store_is_shown_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"^PERDURE_STORE: 'postgresql\+asyncpg://me:\*\*\*@db/app' names no store"):
+        load(tmp_path, PERDURE_STORE="postgresql+asyncpg://me:secret@db/app")
+
+
 @pytest.mark.parametrize("url", ["sqlite://x", "mysql://x", "nothing", "sqlite:///"])
 def test_store_urls_that_name_nothing(tmp_path: Path, url: str) -> None:
     with pytest.raises(StartError, match=f"^PERDURE_STORE: '{url}' names no store"):

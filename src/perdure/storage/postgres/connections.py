@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 
 from perdure.storage.postgres.errors import CONFLICTS, call_failed
+from perdure.storage.postgres.url import for_driver
 from perdure.storage.provider import StoreError
 
 Connection = Any
@@ -36,22 +37,27 @@ class Server:
     """How to connect to a database, directly or through a pooler that lends a connection for a transaction."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        """Raises `StoreUnusable` when the URL asks for what the driver cannot do."""
+        self._url, timeout = for_driver(url)
+        self._timeout = timeout or CONNECT
         self.pooled = False
 
     async def connect(self) -> Connection:
         """A new connection. Raises what asyncpg raises."""
         # statements that were prepared on one connection of a pooler are unknown on the next
-        connection = await asyncpg.connect(
-            self.url, timeout=CONNECT, command_timeout=CALL, statement_cache_size=0 if self.pooled else 100
-        )
+        connection = await self._connect(0 if self.pooled else 100)
         if not self.pooled:
             await connection.execute(_SESSION)
         return connection
 
+    async def _connect(self, statements: int) -> Connection:
+        return await asyncpg.connect(
+            self._url, timeout=self._timeout, command_timeout=CALL, statement_cache_size=statements
+        )
+
     async def find_out(self) -> None:
         """Connect once, and learn whether there is a pooler: it makes up the process number that it gives."""
-        connection = await asyncpg.connect(self.url, timeout=CONNECT, command_timeout=CALL, statement_cache_size=0)
+        connection = await self._connect(0)
         try:
             given = connection.get_server_pid()
             self.pooled = given != await connection.fetchval("SELECT pg_catalog.pg_backend_pid()")

@@ -7,14 +7,13 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import asyncpg
 import msgspec
 
 from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
 from perdure.storage.postgres import batches, listing, migrations
 from perdure.storage.postgres.connections import Connection, Lane, Post, Server, StoreThread
-from perdure.storage.postgres.errors import StoreUnusable
+from perdure.storage.postgres.errors import CANNOT_CONNECT, StoreUnusable, not_connected
 from perdure.storage.postgres.listener import Listener, channel_of
 from perdure.storage.postgres.rows import audit_of, host_row_of, inbox_row_of, loaded_of, record_of, work_item_of
 from perdure.storage.provider import (
@@ -48,7 +47,8 @@ class PostgresProvider:
 
     `post` hands a call to the thread of the hub. `listen_url` names a direct connection for notifications when `url`
     leads through a pooler. `woken` is posted with the numbers of instances for which other hosts sent something; an
-    empty list says only that there is something. `told` is posted once with a line about how wakes arrive.
+    empty list says only that there is something. `told` is posted with a line about how wakes arrive, and when that
+    changes. Raises `StoreUnusable` on a URL that asks for what the driver cannot do.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class PostgresProvider:
         self._listening = Server(listen_url) if listen_url else self._server
         self._woken = woken
         self._told = told
+        self._heard: bool | None = None
         self._requests = itertools.count(1)
         self._listener: Listener | None = None
         self._token = 0
@@ -90,11 +91,8 @@ class PostgresProvider:
                 hub = await migrations.prepare(connection, self.schema, self._hub_name)
             finally:
                 await connection.close()
-        except (OSError, ValueError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-            raise StoreUnusable(
-                f"The PostgreSQL server cannot be used: {problem or type(problem).__name__}. Expected a running server "
-                "and postgresql://user:password@host:5432/database."
-            ) from problem
+        except CANNOT_CONNECT as problem:
+            raise StoreUnusable(not_connected(problem)) from problem
         self._commits = Lane(self._server, self._post, 1)
         self._claims = Lane(self._server, self._post, _CLAIMING)
         self._reads = Lane(self._server, self._post, _READING)
@@ -166,9 +164,10 @@ class PostgresProvider:
             told=self._say,
         )
 
-    def _say(self, text: str) -> None:
-        if self._told is not None:
-            told, self._told = self._told, None
+    def _say(self, hears: bool, text: str) -> None:
+        told = self._told
+        if told is not None and hears is not self._heard:
+            self._heard = hears
             self._post(lambda: told(text))
 
     def close(self, token: int, done: Callback[None]) -> None:
