@@ -40,6 +40,7 @@ def test_a_stop_says_what_it_waits_for(new_host: NewHost, tmp_path: Path) -> Non
     assert host.stop(signal.SIGINT) == 0
     assert "Stopping: 1 function may end within 10 s. A second signal stops at once." in host.log()
     host.start()
+    host.completed("going")
     assert host.stop() == 0
     assert host.log().count("Stopping:") == 1
 
