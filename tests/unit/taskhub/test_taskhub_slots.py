@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from perdure.model.actions import CompleteOrchestration, ScheduleTask
 from perdure.model.history import TaskCompleted
@@ -189,3 +190,17 @@ def test_activities_that_end_together_are_followed_by_one_look_for_others():
     assert len(bench.executor.ran) == 80
     # one when they have ended, one for the turn that takes their results, one when the others are claimed
     assert len(looks) < 8
+
+
+def test_limits_change_with_the_app():
+    bench = held(Bench({"Fan": fan(*"AAABBB")}, max_activities=2, max_turns=3, threads=1), "A", "B")
+    bench.call(StartInstance("Fan", "f1"))
+    bench.time.advance(0.1)
+    assert [request.name for request, _ in bench.executor.held] == ["A"]
+    changed = replace(bench.hub.options, max_activities=5, max_turns=7, coroutines=frozenset({"b"}))
+    bench.executor.coroutines = changed.coroutines
+    bench.hub.app_changed(changed)
+    bench.hub.activities.look()
+    bench.time.advance(0.1)
+    assert sorted(request.name for request, _ in bench.executor.held) == ["A", "B", "B", "B"]
+    assert [lane.limit for lane in bench.hub.shift.lanes.all] == [7]
