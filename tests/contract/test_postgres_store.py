@@ -532,6 +532,10 @@ class TestReleases:
         site._open.append(other)
         assert site.ask(other, "find", ["a"]) == []
         assert site.ask(other, "hosts") == []
+        same = PostgresProvider(site.url, "HUB", site._posted.put, schema=site.schema)
+        same.open()
+        site._open.append(same)
+        assert [record.instance_id for record in site.ask(same, "find", ["a"])] == ["a"], "in any case"
 
 
 class TestErrors:

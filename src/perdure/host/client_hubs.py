@@ -112,7 +112,7 @@ class ClientHubs:
             return Refused(RefusalCode.BAD_REQUEST, str(error))
         if name not in self._open and not isinstance(operation, (StartInstance, SignalEntityOperation)):
             known = await asyncio.get_running_loop().run_in_executor(None, hub_names, self._store)
-            if known is not None and name not in known:
+            if known is not None and name.lower() not in map(str.lower, known):
                 return _nobody(operation, name)
         try:
             client = await self._client(name)

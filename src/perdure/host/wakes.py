@@ -116,7 +116,7 @@ class Datagrams(asyncio.DatagramProtocol):
         except msgspec.DecodeError:
             # not one of ours
             return
-        if datagram.hub == self._hub and datagram.token == self._token():
+        if datagram.hub.lower() == self._hub.lower() and datagram.token == self._token():
             # so that it looks more often while there are others
             self._provider.look()
             self._woken(datagram.numbers)

@@ -11,8 +11,8 @@ from perdure.storage.sqlite.statements import INDEXES, MIGRATIONS, STATEMENTS, V
 _WALKED = re.compile(
     r"SCAN ((json_each|w|h) VIRTUAL TABLE .*|CONSTANT ROW|\(?subquery-\d+\)?|hub.*|host( USING INDEX host_unswept)?)$"
 )
-#: sorted in memory: what waits for one host, the names in one piece of a count, the operations on one instance; all
-#: are bounded
+#: sorted in memory: what waits for one host, the names in one piece of a count, the operations on one instance, the
+#: hubs of a name; all are bounded
 _SORTED = {
     "waiting_messages",
     "count_by_created",
@@ -20,6 +20,7 @@ _SORTED = {
     "count_by_id",
     "audit_of_hub",
     "audit_of_instance",
+    "hub_of_name",
 }
 
 

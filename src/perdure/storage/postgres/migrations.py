@@ -163,14 +163,18 @@ async def _show(connection: Any) -> None:
 
 async def hub(connection: Any, name: str) -> int:
     """The number of a hub, which is made when it is not there; inside a transaction it is not deleted before that
-    ends."""
+    ends. Upper and lower case are one."""
+    wanted = (
+        'SELECT number FROM hub WHERE lower(name) = lower($1::text COLLATE "C") ORDER BY name = $1::text DESC LIMIT 1 '
+        "FOR KEY SHARE"
+    )
     add = (
         "INSERT INTO hub (name, schema, min_reader, min_writer) "
         "SELECT $1, $2, coalesce(max(min_reader), 1), coalesce(max(min_writer), 1) FROM hub "
         "ON CONFLICT (name) DO NOTHING RETURNING number"
     )
     while True:
-        number = await connection.fetchval("SELECT number FROM hub WHERE name = $1 FOR KEY SHARE", name)
+        number = await connection.fetchval(wanted, name)
         if number is None:
             number = await connection.fetchval(add, name, SCHEMA)
         if number is not None:

@@ -163,7 +163,7 @@ class Database:
 
     @staticmethod
     def hub(connection: sqlite3.Connection, name: str) -> int:
-        """The number of a hub, which is made when it is not there."""
+        """The number of a hub, which is made when it is not there. Upper and lower case are one."""
         row = connection.execute(SQL.hub_of_name, (name,)).fetchone()
         if row is None:
             connection.execute(SQL.add_hub, (name,))

@@ -10,7 +10,7 @@ COMMIT
 ROLLBACK
 
 -- name: hub_of_name
-SELECT number FROM hub WHERE name = ?
+SELECT number FROM hub WHERE lower(name) = lower(?1) ORDER BY name = ?1 DESC LIMIT 1
 
 -- name: hub_name
 SELECT name FROM hub WHERE number = ?
