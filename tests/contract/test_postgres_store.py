@@ -16,14 +16,14 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from perdure.model.commit_plan import Audit, CommitAnswer, Message, NewInstance, Parking, Verdict
+from perdure.model.commit_plan import Audit, CommitAnswer, Message, NewInstance, Parking, Purge, Verdict, WorkReturn
 from perdure.model.history import EventRaised
 from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus
 from perdure.storage import postgres
 from perdure.storage.memory import matches
 from perdure.storage.postgres import PostgresProvider, StoreUnusable, listener, listing, migrations
 from perdure.storage.provider import HostRegistration, StoreError
-from perdure.testing.provider_contract import ContractHost, turn, work
+from perdure.testing.provider_contract import ContractHost, result, timer, turn, work
 from tests.contract.postgres_site import PostgresSite
 from tests.postgres_server import PostgresServer
 
@@ -439,6 +439,28 @@ class TestWalks:
         assert order == ["setting", "page"]
 
 
+def _asks_everything(host: ContractHost, name: str) -> None:
+    """Every call of the store that reads or writes rows."""
+    n = host.create(name, mine=False)
+    assert host.ready() == [n]
+    plan = turn(n, 0, work=(work(n, 0, host.token), work(n, 1)), messages=(Message(n, EVENT),), history=b"[]")
+    host.commit(turns=[plan], messages=[timer(n, 2, 5)])
+    assert [item.task for item in host.ask("claim_work", host.token, ("hello",), 9)] == [1]
+    host.commit(results=[result(n, 0, host.token)], returns=[WorkReturn(n, 0, 1)])
+    assert len(host.load(n).inbox) == 3 and host.ask("waiting", host.token)
+    assert host.ask("read_inbox", n, 0) and host.ask("read_history", n, 0) == [b"[]"]
+    assert [due.n for due in host.ask("due_timers", host.token, 10, 9)] == [n]
+    assert host.find(name)[0].n == n and name in host.ids(InstanceFilter())
+    assert host.ask("backlog").waiting == 1 and host.ask("count_inbox", [n], 10) == {n: 3}
+    assert host.ask("put_setting", "kind", name, "1", None) and host.ask("get_setting", "kind", name) == "1"
+    assert (name, "1") in host.ask("list_settings", "kind")
+    assert host.token in [row.token for row in host.ask("hosts")] and host.ask("beat", host.token)
+    assert host.ask("recorded", host.token, host.number)
+    host.release(n)
+    assert host.ready() == [n]
+    assert host.commit(purges=[Purge(n)]).purges == (Verdict.APPLIED,)
+
+
 class TestReleases:
     def test_many_hosts_make_the_schema_at_once(self, site: PostgresSite) -> None:
         failed: list[BaseException] = []
@@ -489,6 +511,16 @@ class TestReleases:
         site.open()
         assert site.sql(columns)[0][0] == 0
         assert site.sql("SELECT min_writer FROM hub")[0][0] == 3
+
+    def test_a_host_goes_on_through_both_steps_whatever_it_asked_before(self, site: PostgresSite) -> None:
+        """Connections keep statements with the columns of the tables as they were."""
+        old = ContractHost(site, {"activity": ("hello",)})
+        tables = "hub host instance history inbox work attempt setting".split()
+        _asks_everything(old, "before")
+        site.sql(*(f"ALTER TABLE {table} ADD COLUMN extra text NOT NULL DEFAULT 'x'" for table in tables))
+        _asks_everything(old, "between")
+        site.sql(*(f"ALTER TABLE {table} DROP COLUMN extra" for table in tables))
+        _asks_everything(old, "after")
 
     def test_a_database_of_the_first_schema_goes_on_beside_a_host_of_that_release(
         self, site: PostgresSite, monkeypatch: pytest.MonkeyPatch
