@@ -515,7 +515,7 @@ class TestReleases:
     def test_a_host_goes_on_through_both_steps_whatever_it_asked_before(self, site: PostgresSite) -> None:
         """Connections keep statements with the columns of the tables as they were."""
         old = ContractHost(site, {"activity": ("hello",)})
-        tables = "hub host instance history inbox work attempt setting".split()
+        tables = ["hub", "host", "instance", "history", "inbox", "work", "attempt", "setting"]
         _asks_everything(old, "before")
         site.sql(*(f"ALTER TABLE {table} ADD COLUMN extra text NOT NULL DEFAULT 'x'" for table in tables))
         _asks_everything(old, "between")
