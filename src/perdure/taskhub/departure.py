@@ -70,9 +70,10 @@ class Departure:
         return False
 
     def _write_results(self) -> None:
-        """What is in memory alone becomes rows, for whoever goes on with the instances."""
+        """What is in memory alone becomes rows, for whoever goes on with the instances. A turn may have taken it that
+        waits for the store: for its history, or to be parked."""
         for instance in self._shift.registry.warm.all():
-            for row in instance.inbox:
+            for row in (*instance.taken, *instance.inbox):
                 if row.seq == 0 and not row.writing:
                     self._shift.activities.rows.write(row, instance.state.n)
 

@@ -61,6 +61,7 @@ FAULTS = (
     "lost answers",
     "lost wakes",
     "skewed clocks",
+    "drain",
 )
 
 
@@ -218,6 +219,17 @@ class Host:
 
         hub.retire()
         clock.later(clock.random(), lambda: hub.drain(lambda: hub.stop(stopped)))
+
+    def drain(self) -> None:
+        """Take nothing new, until `resume`."""
+        self.world.trace(f"{self.name}/{self.incarnation} drains for a while")
+        self.hub.drain(lambda: None)
+
+    def resume(self) -> None:
+        """Take work again."""
+        if self.up:
+            self.world.trace(f"{self.name}/{self.incarnation} resumes")
+            self.hub.resume(lambda: None)
 
 
 _NAMES = {
@@ -435,6 +447,10 @@ class World:
         host.stop()
         self._at(self.random.uniform(5, 30), lambda: self._restart(host))
 
+    def drain(self, host: Host) -> None:
+        host.drain()
+        self._at(self.random.choice([0.0, 0.01, 0.5, 3.0, 20.0]), host.resume)
+
     def kill_worker(self, host: Host) -> None:
         if host.executor.suspicion() >= HubOptions().max_worker_deaths:
             # one death more, and its failure would be the right output
@@ -458,6 +474,7 @@ class World:
         self.outage_until = min(self.outage_until, self.time.now)
         for host in self.hosts:
             self._restart(host)
+            host.resume()
 
 
 #: of hosts, in microseconds
@@ -467,6 +484,7 @@ _BREAK: dict[str, Callable[[World, Host], None]] = {
     "crash": World.crash,
     "pause": World.pause,
     "stop": World.stop,
+    "drain": World.drain,
     "worker death": World.kill_worker,
     "eviction": World.evict,
     "outage": World.outage,

@@ -69,6 +69,27 @@ def test_what_runs_meanwhile_goes_on(seconds):
     assert len(ran) == len(set(ran)) == 18, "an activity ran twice"
 
 
+def test_a_result_that_a_turn_has_taken_is_not_lost():
+    """The turn cannot begin, as its history cannot be read at the moment."""
+    host = bench(hot=False)
+    host.executor.hold.add("A")
+    host.call(StartInstance("Chain", "c1"))
+    host.time.advance(0.1)
+    down = Fate(error="the store is down", answer=0.01, applied=False)
+    host.store._fate = lambda call: down if call == "read_history" else None
+    host.executor.release()
+    host.time.advance(0.25)
+    assert drained(host, 0.3)
+    host.store._fate = None
+    host.hub.resume(lambda: None)
+    host.time.advance(0.5)
+    while host.executor.held:
+        host.executor.release()
+        host.time.advance(0.5)
+    assert host.status("c1") == "Completed"
+    assert len(host.executor.ran) == 3
+
+
 def test_others_have_what_they_took_and_the_rest_comes_back():
     first = bench()
     second = bench(database=first.database)
