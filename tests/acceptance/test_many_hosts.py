@@ -294,7 +294,8 @@ def test_a_host_that_stops_hands_over_whatever_still_runs_on_it(cluster: Cluster
     assert one.process.wait(20) == 0
     assert two.completed("act", 10) == ["one"]
     assert two.get(f"{WEBHOOK}/entities/counter/slow").json() == 1
-    assert [(key, host) for key, _, host in cluster.runs()] == [("slowly", "one"), ("act/0", "one")]
+    # (what a host creates another may have claimed before it: where they ran is not said)
+    assert sorted(key for key, _, _ in cluster.runs()) == ["act/0", "slowly"]
 
 
 def test_the_database_may_restart(new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path) -> None:
