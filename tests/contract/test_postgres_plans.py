@@ -148,7 +148,7 @@ def test_no_statement_walks_a_table(site: PostgresSite) -> None:
             ]
         )
         seen["claim"] = await watched.call("claim", token, hub, every)
-        seen["claim_ready"] = await watched.call("claim_ready", token, hub, 100)
+        seen["claim_ready"] = await watched.call("claim_ready", token, hub, 100, ["entity:a"])
         seen["load"] = await watched.call("load", token, hub, every, 257)
         seen["read_inbox"] = await watched.call("read_inbox", every[0], 0, 100)
         seen["read_history"] = await watched.call("read_history", every[0], 0)

@@ -36,6 +36,15 @@ class Catalog:
         """Whether an activity of this host needs a free thread of a worker."""
         return activity.lower() not in self._threadless
 
+    def elsewhere(self) -> tuple[str, ...]:
+        """The orchestrators and entities that other hosts have and this one has not, as `kind:name` in lower case."""
+        return tuple(
+            f"{kind}:{name}"
+            for kind in ("orchestration", "entity")
+            for name in self._names[kind]
+            if name not in self._own[kind]
+        )
+
     def unknown(self, kind: str, name: str) -> str | None:
         """None when a function of this kind (activity, orchestration, entity) has the name, else the error text."""
         known = self._names[kind]

@@ -44,14 +44,20 @@ class HostTelemetry(Telemetry):
 
     def refused(self, instance_id: str, name: str, reason: str) -> None:
         """This host may not run an instance; another may. Told once for each."""
+        kind = "Entity" if instance_id.startswith("@") else "Orchestrator"
+        self._once(instance_id, f"{instance_id}: Function '{name} ({kind})' is left to other hosts. {reason}")
+
+    def operations_failed(self, instance_id: str, count: int, reason: str) -> None:
+        """Operations of an entity ended without code. Told once for each entity."""
+        self._once(instance_id, f"{instance_id}: {count} operation{'s' * (count > 1)} failed without code to run. {reason}")
+
+    def _once(self, instance_id: str, text: str) -> None:
         if instance_id in self._refused:
             return
         self._refused[instance_id] = None
         if len(self._refused) > _REFUSED:
             del self._refused[next(iter(self._refused))]
-        self._log.write(
-            _CATEGORY, WARNING, f"{instance_id}: Function '{name} (Orchestrator)' is left to other hosts. {reason}"
-        )
+        self._log.write(_CATEGORY, WARNING, text)
 
     def limit_reached(self, what: str, active: int, limit: int) -> None:
         """A limit holds work back; one line until it clears."""

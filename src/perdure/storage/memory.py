@@ -9,7 +9,7 @@ A `Fate` decides when each step comes and whether the call fails; without one al
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -20,7 +20,7 @@ from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page, RuntimeStatus
 from perdure.storage.listing import PAGE_SIZE, size_of
 from perdure.storage.memory_tables import Application, HostState, Tables, can_act, is_unstarted, messages_of
-from perdure.storage.policies import replaces
+from perdure.storage.policies import function_key, replaces
 from perdure.storage.provider import (
     MOST_COUNTED,
     Backlog,
@@ -282,10 +282,12 @@ class MemoryStore:
 
         self._claim("claim", token, choose, len(numbers), done)
 
-    def claim_ready(self, token: int, limit: int, done: Callback[list[Loaded]]) -> None:
+    def claim_ready(
+        self, token: int, limit: int, done: Callback[list[Loaded]], *, passing_over: Sequence[str] = ()
+    ) -> None:
         def choose() -> Iterator[InstanceRecord]:
             ready = self._tables.ready(self.database.clock.now())
-            return (record for record in ready if record.owner != token)
+            return (r for r in ready if r.owner != token and function_key(r.kind, r.name) not in passing_over)
 
         self._claim("claim_ready", token, choose, limit, done)
 

@@ -12,7 +12,7 @@ Rules for every implementation (design 6):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -157,9 +157,13 @@ class Provider(Protocol):
         """Own and load these instances, in this order; those that another live host owns or that are gone are left
         out. A dead token gets nothing."""
 
-    def claim_ready(self, token: int, limit: int, done: Callback[list[Loaded]]) -> None:
+    def claim_ready(
+        self, token: int, limit: int, done: Callback[list[Loaded]], *, passing_over: Sequence[str] = ()
+    ) -> None:
         """Own and load instances with something to do (waiting messages, due timers, pending starts, unfinished
         chunks of work) that no live host owns (this one included) and that are not held back by `not_before`.
+
+        Instances of the functions in `passing_over` (`kind:name` in lower case) are left to others.
 
         A suspended or parked instance has something to do only when a control message waits (resume, suspend,
         terminate, rewind), a finished one only for a rewind."""

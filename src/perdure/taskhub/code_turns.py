@@ -6,16 +6,12 @@ from perdure.engine import lifecycle
 from perdure.engine.decide import Intake, begin, decide
 from perdure.engine.runtime_state import RuntimeState, is_stale, revived
 from perdure.model.actions import CompleteOrchestration
-from perdure.model.commit_plan import Release
 from perdure.model.execution import SessionMissing, TurnDecided, TurnMismatch, TurnOutcome, TurnRequest
 from perdure.model.failure import FailureDetails
 from perdure.model.history import ExecutionStarted, HistoryEvent
 from perdure.taskhub.instance import Instance
 from perdure.taskhub.settlement import Settlement
 from perdure.taskhub.shift import Shift, spent
-
-#: how long an instance that this host may not run is left alone by all
-_REFUSED_MICROSECONDS = 2_000_000
 
 
 class CodeTurns:
@@ -29,7 +25,7 @@ class CodeTurns:
         state = instance.state
         if not state.begun and state.not_before > self._shift.committer.time():
             # an event or a resume came before the time of the start: it waits in the store like the start itself
-            self._let_go(instance, state.not_before)
+            self._shift.let_go(instance, state.not_before)
             return
         rows = instance.take(self._shift.options.turn_messages)
         events: list[HistoryEvent] = []
@@ -46,6 +42,9 @@ class CodeTurns:
         if state.begun and not events:
             self._settle.commit(instance, lifecycle.skip(state, time, *spent(rows, state.generation)))
             return
+        if not self._shift.catalog.runs_here("orchestration", state.name):
+            self._no_function(instance)
+            return
         if not state.begun:
             events.insert(0, self._begin(state))
         self.run(instance, time, events, [] if not state.begun else None)
@@ -59,15 +58,20 @@ class CodeTurns:
             failure = FailureDetails("VersionMismatch", refusal)
             self._fail(instance, f"Orchestrator function '{instance.state.name}' failed: {refusal}", failure)
             return
-        instance.give_back()
-        state = instance.state
-        self._shift.telemetry.refused(state.instance_id, state.name, refusal)
-        self._let_go(instance, self._shift.committer.time() + _REFUSED_MICROSECONDS)
+        self._shift.refuse(instance, refusal)
 
-    def _let_go(self, instance: Instance, not_before: int) -> None:
-        """Leave an instance to whoever finds it ready after that time."""
-        self._shift.registry.forget(instance)
-        self._shift.committer.release(Release(instance.state.n, not_before), lambda answer: None)
+    def _no_function(self, instance: Instance) -> None:
+        """The app here has no such function: another host may; else a new instance fails, and one that has begun waits
+        for code that has it."""
+        state = instance.state
+        unknown = self._shift.catalog.unknown("orchestration", state.name)
+        if unknown is None:
+            self._shift.refuse(instance, f"The app of this host has no orchestrator function '{state.name}'.")
+        elif state.begun or state.generation:
+            self._mismatch(instance, unknown)
+        else:
+            failure = FailureDetails("LookupError", unknown, "builtins")
+            self._fail(instance, f"Orchestrator function '{state.name}' failed: {unknown}", failure)
 
     def run(self, instance: Instance, time: int, events: list[HistoryEvent], history: list[bytes] | None) -> None:
         """Run the code with these events; `history` None: where no session stands, it is read first."""
@@ -124,16 +128,16 @@ class CodeTurns:
         elif isinstance(outcome, SessionMissing):
             self._shift.read_history(instance, lambda rows: self.run(instance, time, events, rows))
         elif isinstance(outcome, TurnMismatch):
-            self._mismatch(instance, outcome)
+            self._mismatch(instance, outcome.report)
         else:
             self._settle.lost(instance, outcome)
 
-    def _mismatch(self, instance: Instance, outcome: TurnMismatch) -> None:
+    def _mismatch(self, instance: Instance, report: str) -> None:
         if not self._shift.options.fail_on_mismatch:
-            self._settle.park(instance, outcome.report, drop=True)
+            self._settle.park(instance, report, drop=True)
             return
-        failure = FailureDetails("NonDeterministicOrchestration", outcome.report)
-        self._fail(instance, f"Orchestrator function '{instance.state.name}' failed: {outcome.report}", failure)
+        failure = FailureDetails("NonDeterministicOrchestration", report)
+        self._fail(instance, f"Orchestrator function '{instance.state.name}' failed: {report}", failure)
 
     def _fail(self, instance: Instance, text: str, failure: FailureDetails) -> None:
         """End an instance as failed without its code."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from perdure.engine import entities
 from perdure.engine.entity_queue import EntityQueue
 from perdure.engine.runtime_state import CONTROL
 from perdure.engine.spans import operation_span
-from perdure.model.execution import EntityDecided, EntityOutcome, EntityRequest
+from perdure.model.execution import EntityDecided, EntityOutcome, EntityRequest, OperationResult
+from perdure.model.failure import FailureDetails
 from perdure.model.history import EntityLockRequested, EntityOperationRequested
 from perdure.taskhub.instance import Instance, Phase, Row
 from perdure.taskhub.settlement import Settlement
@@ -94,7 +97,26 @@ class EntityTurns:
             shift.use_numbers(decision.numbers)
             self._settle.commit(instance, decision)
 
+        if not self._shift.catalog.runs_here("entity", state.name):
+            self._no_function(instance, operations, decided)
+            return
         request = EntityRequest(
             state.n, state.turn, state.instance_id, state.name, time, state.state, operations, suspect=state.suspect
         )
         self._shift.executor.run_entity(request, self._shift.in_user_code(instance, decided))
+
+    def _no_function(
+        self,
+        instance: Instance,
+        operations: list[EntityOperationRequested],
+        decided: Callable[[EntityOutcome], None],
+    ) -> None:
+        """The app here has no such entity: another host may; else who called is told, and signals are dropped."""
+        state = instance.state
+        unknown = self._shift.catalog.unknown("entity", state.name)
+        if unknown is None:
+            self._shift.refuse(instance, f"The app of this host has no entity function '{state.name}'.")
+            return
+        self._shift.telemetry.operations_failed(state.instance_id, len(operations), unknown)
+        failed = OperationResult(reason=unknown, failure=FailureDetails("ValueError", unknown))
+        decided(EntityDecided(state.n, state.turn, [failed] * len(operations), state.state))

@@ -34,6 +34,7 @@ class Ownership:
         self._scanning = False
         self._scan_again = False
         self._left_behind = False
+        self._passed_over: tuple[str, ...] = ()
         #: others may have left activities that nobody runs
         self.on_abandoned_work: Callable[[], None] = lambda: None
         #: the store raised the beat: this host is alive for all to see
@@ -164,6 +165,7 @@ class Ownership:
             names.setdefault(kind, []).extend(own)
         app = self._options
         self._shift.catalog = Catalog(names, app.default_version, app.names, app.threadless)
+        self._passed_over = self._shift.catalog.elsewhere()
 
     def _declare_dead(self, host: HostRow) -> None:
         token = self._token
@@ -224,7 +226,7 @@ class Ownership:
         if self._busy():
             self._scanning, self._left_behind = False, True
             return
-        self._store.claim_ready(token, _SCAN, claimed)
+        self._store.claim_ready(token, _SCAN, claimed, passing_over=self._passed_over)
 
     def _busy(self) -> bool:
         return self._dispatcher.queued > _SCAN

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from perdure.engine.catalog import Catalog
 from perdure.engine.rules import Room
 from perdure.model.codec import decode_history
+from perdure.model.commit_plan import Release
 from perdure.model.history import OrchestratorStarted
 from perdure.model.instance import instance_number
 from perdure.storage.provider import StoreError
@@ -23,6 +24,8 @@ from perdure.taskhub.registry import Registry
 from perdure.taskhub.telemetry import Telemetry
 
 _RETRY_SECONDS = 0.1
+#: how long an instance that this host may not run is left alone by all
+_REFUSED_MICROSECONDS = 2_000_000
 
 Outcome = TypeVar("Outcome")
 
@@ -137,6 +140,18 @@ class Shift:
             self.on_room()
 
         self.store.read_history(state.n, state.generation, read)
+
+    def refuse(self, instance: Instance, reason: str) -> None:
+        """This host may not run the instance: leave it, with what its turn took, to others."""
+        instance.give_back()
+        state = instance.state
+        self.telemetry.refused(state.instance_id, state.name, reason)
+        self.let_go(instance, self.committer.time() + _REFUSED_MICROSECONDS)
+
+    def let_go(self, instance: Instance, not_before: int) -> None:
+        """Leave an instance to whoever finds it ready after that time."""
+        self.registry.forget(instance)
+        self.committer.release(Release(instance.state.n, not_before), lambda answer: None)
 
     def requeue(self, instance: Instance) -> None:
         """Begin the turn anew: what it took goes back, answers to it are ignored."""

@@ -53,6 +53,9 @@ class Telemetry:
     def refused(self, instance_id: str, name: str, reason: str) -> None:
         """This host may not run an instance (its version); another host may."""
 
+    def operations_failed(self, instance_id: str, count: int, reason: str) -> None:
+        """So many operations of an entity were answered with a failure: there is no such function."""
+
     def result_dropped(self, n: int, task: int) -> None:
         """An activity's result found nobody who waits for it."""
 

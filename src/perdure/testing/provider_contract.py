@@ -7,6 +7,8 @@ says one rule. A store of a third party can be tested in the same way.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -1026,6 +1028,21 @@ class _Claims:
         host.create("a")
         assert host.ready() == []
 
+    def test_functions_that_others_have_are_passed_over(self, site: Site) -> None:
+        host = ContractHost(site)
+        other, own = host.create("other", mine=False, name="Straße"), host.create("own", mine=False, name="Chain")
+        entity = host.create("@e@k", kind=InstanceKind.ENTITY, status=RUNNING, name="e", mine=False)
+        sleeper = host.running("sleeper")
+        host.commit(messages=[Message(entity, EVENT), timer(sleeper, 1, site.now() - 1)], releases=[Release(sleeper)])
+        kept = ("orchestration:straße", "entity:e")
+        asking: Any = _With(host.provider, passing_over=kept)
+        claimed = site.ask(asking, "claim_ready", host.token, 10)
+        assert sorted(loaded.record.n for loaded in claimed) == sorted([own, sleeper])
+        host.release(own, sleeper)
+        asking = _With(host.provider, passing_over=("orchestration:chain",))
+        claimed = site.ask(asking, "claim_ready", host.token, 10)
+        assert sorted(loaded.record.n for loaded in claimed) == sorted([other, entity])
+
 
 class _Timers:
     """Due times."""
@@ -1181,7 +1198,7 @@ class _Queries:
         n = host.create("a", input='"in"')
         host.commit(turns=[turn(n, 0, COMPLETED, output='"out"', sets_output=True, completed=5)])
         full = host.ask("query", InstanceFilter(), 5, None)
-        asking: Any = _Brief(host.provider)
+        asking: Any = _With(host.provider, payloads=False)
         (brief,) = site.ask(asking, "query", InstanceFilter(), 5, None).items
         assert (full.items[0].input, full.items[0].output) == ('"in"', '"out"')
         assert brief == replace(full.items[0], input=None, output=None)
@@ -1218,7 +1235,7 @@ class _Queries:
                     break
             assert seen == ids
             assert pages > 1
-            asking: Any = _Brief(host.provider)
+            asking: Any = _With(host.provider, payloads=False)
             brief = site.ask(asking, "query", filter, 1000, None)
             assert len(brief.items) == 40, "what is left out takes no room"
 
@@ -1371,14 +1388,14 @@ class _Audits:
         assert again.load(again.find("a")[0].n).inbox == []
 
 
-class _Brief:
-    """Listings without payloads."""
+class _With:
+    """A provider that is asked with more than what comes before the callback."""
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
+    def __init__(self, provider: Provider, **more: Any) -> None:
+        self._provider, self._more = provider, more
 
-    def query(self, *arguments: Any) -> None:
-        self._provider.query(*arguments, payloads=False)
+    def __getattr__(self, call: str) -> Callable[..., None]:
+        return partial(getattr(self._provider, call), **self._more)
 
 
 def kill(witness: ContractHost, victim: ContractHost) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from perdure.engine.catalog import Catalog
 from perdure.engine.decide import LOGIC
+from perdure.engine.rules import entity_message
 from perdure.model.actions import (
+    CallEntity,
     CancelTimer,
     CompleteOrchestration,
     ContinueAsNewWith,
@@ -14,8 +17,18 @@ from perdure.model.actions import (
     CreateTimer,
     ScheduleTask,
 )
+from perdure.model.commit_plan import NewInstance
 from perdure.model.failure import FailureDetails
-from perdure.model.history import EventRaised, ExecutionStarted, TaskCompleted, TaskFailed, TimerFired
+from perdure.model.history import (
+    EntityOperationFailed,
+    EntityOperationRequested,
+    EventRaised,
+    ExecutionStarted,
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+)
+from perdure.model.instance import InstanceKind
 from perdure.model.operations import (
     Done,
     GetInstance,
@@ -540,3 +553,79 @@ def test_no_more_turns_run_at_one_moment_than_the_limit(hot):
     bench.time.advance(100)
     assert {bench.status(f"w{i}") for i in range(10)} | {bench.status(f"c{i}") for i in range(10)} == {"Completed"}
     assert max(most) == 3
+
+
+def test_a_new_instance_without_a_function_fails_and_says_so():
+    bench = Bench({"Waiting": waiting})
+    created = bench.hub.shift.new_number()
+    new = NewInstance(created, "typo", InstanceKind.ORCHESTRATION, "Wating", bench.time.now)
+    bench.hub.committer.create(new, lambda verdict: None)
+    found = bench.wait("typo")
+    assert found.record.status.label == "Failed"
+    assert found.record.output == (
+        "\"Orchestrator function 'Wating' failed: The function 'Wating' doesn't exist, is disabled, or is not an "
+        "orchestrator function. Additional info: The following are the known orchestrator functions: 'Waiting'. "
+        "Did you mean 'Waiting'?\""
+    )
+    assert bench.executor.turns == []
+
+
+def test_an_instance_whose_function_is_gone_waits_for_an_app_that_has_it():
+    bench = Bench({"Waiting": waiting})
+    bench.call(StartInstance("Waiting", "w1"))
+    bench.time.advance(1)
+    options = bench.hub.options
+    names = {**options.names, "orchestration": ("Other",)}
+    bench.hub.app_changed(replace(options, names=names, fingerprint="without"))
+    assert bench.call(RaiseEvent("w1", "go", "1")) == Done()
+    bench.time.advance(1)
+    parked = bench.call(GetInstance("w1")).record
+    assert parked.status.label == "Running"
+    assert parked.parked.startswith("The function 'Waiting' doesn't exist, is disabled, or is not an orchestrator")
+    bench.hub.app_changed(options)
+    assert bench.wait("w1").record.output == "1"
+
+
+def test_hosts_with_other_functions_leave_instances_to_who_has_them():
+    one = Bench({"Waiting": waiting})
+    other = Bench({"Chain": chain}, one.database)
+    one.time.advance(10)
+    for at in range(10):
+        other.call(StartInstance("Waiting", f"w{at}"))
+        one.call(StartInstance("Chain", f"c{at}"))
+    one.time.advance(1.6)
+    assert {other.status(f"c{at}") for at in range(10)} == {"Completed"}, "nobody else takes them"
+    for at in range(10):
+        other.call(RaiseEvent(f"w{at}", "go", str(at)))
+    assert [one.wait(f"w{at}").record.output for at in range(10)] == [str(at) for at in range(10)]
+    assert [one.wait(f"c{at}").record.status.label for at in range(10)] == ["Completed"] * 10
+    assert {turn.name for turn in one.executor.turns} == {"Waiting"}
+    assert {turn.name for turn in other.executor.turns} == {"Chain"}
+
+
+def test_operations_of_an_entity_without_a_function_fail_once():
+    def caller(step, events):
+        if step == 0:
+            return [CallEntity(0, "@nobody@a", "get", None)]
+        (failed,) = [event for event in events if isinstance(event, EntityOperationFailed)]
+        return [CompleteOrchestration(f'"{failed.reason}"')]
+
+    bench = Bench({"Caller": caller})
+    # as a client sends them that knows no host
+    time = bench.time.now
+    for _ in range(3):
+        sent = entity_message(bench.hub.shift.new_number(), "@nobody@a", EntityOperationRequested("add"), time)
+        bench.hub.committer.send(sent, lambda verdict, sent=sent: bench.hub.registry.message_committed(sent, verdict))
+    bench.time.advance(1)
+    record = bench.call(GetInstance("@nobody@a")).record
+    turns = record.turn
+    assert 0 < turns <= 3
+    bench.time.advance(60)
+    assert bench.call(GetInstance("@nobody@a")).record.turn == turns, "nothing is tried over and over"
+    assert (record.state, bench.executor.batches) == (None, [])
+    bench.hub.shift.catalog = Catalog({**bench.hub.options.names, "entity": ("counter", "nobody")})
+    bench.call(StartInstance("Caller", "c1"))
+    bench.hub.shift.catalog = Catalog(bench.hub.options.names)
+    bench.time.advance(1)
+    text = "The function 'nobody' doesn't exist, is disabled, or is not an entity function."
+    assert bench.wait("c1").record.output.startswith(f'"{text}')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -252,10 +252,14 @@ class PostgresProvider:
 
         self._ask(self._claims, operation, done)
 
-    def claim_ready(self, token: int, limit: int, done: Callback[list[Loaded]]) -> None:
+    def claim_ready(
+        self, token: int, limit: int, done: Callback[list[Loaded]], *, passing_over: Sequence[str] = ()
+    ) -> None:
+        passed = [batches.clean(function) for function in passing_over] or None
+
         async def operation(connection: Connection) -> list[Loaded]:
-            text = f"SELECT {self._name('claim_ready')}($1, $2, $3)"
-            numbers = await connection.fetchval(text, token, self._hub, limit)
+            text = f"SELECT {self._name('claim_ready')}($1, $2, $3, $4)"
+            numbers = await connection.fetchval(text, token, self._hub, limit, passed)
             return await self._load(connection, token, numbers) if numbers else []
 
         self._ask(self._claims, operation, done)

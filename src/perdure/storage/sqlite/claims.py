@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from perdure.model.commit_plan import WorkItem
+from perdure.storage.policies import function_key
 from perdure.storage.provider import InboxRow, Loaded
 from perdure.storage.sqlite.hosts import holding, is_alive
 from perdure.storage.sqlite.rows import inbox_row_of, record_of, work_item_of
@@ -31,7 +33,9 @@ def claim(connection: sqlite3.Connection, hub: int, token: int, numbers: list[in
     return _own(connection, hub, token, free, {n: standings[n].owner for n in free})
 
 
-def claim_ready(connection: sqlite3.Connection, hub: int, token: int, limit: int, now: int) -> list[Loaded]:
+def claim_ready(
+    connection: sqlite3.Connection, hub: int, token: int, limit: int, now: int, passing_over: Sequence[str]
+) -> list[Loaded]:
     """Own and load what has something to do and belongs to no living host, this one included."""
     alive = set(holding(connection, hub))
     if token not in alive:
@@ -39,11 +43,12 @@ def claim_ready(connection: sqlite3.Connection, hub: int, token: int, limit: int
     found: dict[int, int] = {}
     for owner in owners_of_ready(connection, hub):
         if owner not in alive and len(found) < limit:
-            rows = connection.execute(SQL.ready_of_owner, (hub, owner, now, limit - len(found)))
-            found.update((row[0], owner) for row in rows)
+            rows = connection.execute(SQL.ready_of_owner, (hub, owner, now))
+            own = (row[0] for row in rows if not passing_over or function_key(*row[1:]) not in passing_over)
+            found.update((n, owner) for n in islice(own, limit - len(found)))
     if len(found) < limit:
-        for _, _, n, owner, not_before in connection.execute(SQL.due, (hub, now)):
-            if owner not in alive and not_before <= now:
+        for _, _, n, owner, not_before, kind, name in connection.execute(SQL.due, (hub, now)):
+            if owner not in alive and not_before <= now and function_key(kind, name) not in passing_over:
                 found.setdefault(n, owner)
                 if len(found) == limit:
                     break

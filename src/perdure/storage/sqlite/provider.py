@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -158,9 +158,11 @@ class SqliteProvider:
     def claim(self, token: int, numbers: list[int], done: Callback[list[Loaded]]) -> None:
         self._writer.submit(lambda connection: claims.claim(connection, self._hub, token, numbers), done)
 
-    def claim_ready(self, token: int, limit: int, done: Callback[list[Loaded]]) -> None:
+    def claim_ready(
+        self, token: int, limit: int, done: Callback[list[Loaded]], *, passing_over: Sequence[str] = ()
+    ) -> None:
         self._writer.submit(
-            lambda connection: claims.claim_ready(connection, self._hub, token, limit, self._now()), done
+            lambda connection: claims.claim_ready(connection, self._hub, token, limit, self._now(), passing_over), done
         )
 
     def claim_work(self, token: int, names: tuple[str, ...], limit: int, done: Callback[list[WorkItem]]) -> None:

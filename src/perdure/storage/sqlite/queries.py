@@ -161,7 +161,7 @@ def due_timers(connection: sqlite3.Connection, hub: int, token: int, until: int,
     """The earliest timers of instances that belong to this host or to no living one."""
     others = set(holding(connection, hub)) - {token}
     found: list[DueTimer] = []
-    for due, seq, n, owner, _ in connection.execute(SQL.due, (hub, until)):
+    for due, seq, n, owner, *_ in connection.execute(SQL.due, (hub, until)):
         if len(found) == limit:
             break
         if owner not in others:

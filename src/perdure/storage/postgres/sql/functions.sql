@@ -337,8 +337,14 @@ BEGIN
     RETURN true;
 END $body$;
 
--- Own what has something to do and belongs to no living host: their numbers.
-CREATE FUNCTION claim_ready@(p_token bigint, p_hub integer, p_limit integer) RETURNS bigint[]
+-- Whether an instance runs one of these functions (`kind:name` in lower case).
+CREATE FUNCTION runs_one_of@(p_functions text[], p_kind integer, p_name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS
+    $$ SELECT (CASE p_kind WHEN 0 THEN 'orchestration:' ELSE 'entity:' END) || lower(p_name) = ANY (p_functions) $$;
+
+-- Own what has something to do and belongs to no living host: their numbers. Those of functions that are passed over are
+-- left to others.
+CREATE FUNCTION claim_ready@(p_token bigint, p_hub integer, p_limit integer, p_passed text[]) RETURNS bigint[]
 LANGUAGE plpgsql @plan@ AS $body$
 DECLARE
     v_now bigint := now_us(); v_found bigint[]; v_lost bigint[];
@@ -359,7 +365,8 @@ BEGIN
         SELECT i.n FROM owners o CROSS JOIN LATERAL (
             SELECT i.n FROM instance i WHERE i.hub = p_hub AND i.parked IS NULL AND i.status IN (0, 2, 6)
                 AND (i."cursor" > 0 OR (i.first_turn = 0 AND i.kind = 0)) AND i.owner = o.owner
-                AND i.not_before <= v_now ORDER BY i.not_before LIMIT p_limit
+                AND i.not_before <= v_now AND (p_passed IS NULL OR NOT runs_one_of@(p_passed, i.kind, i.name))
+            ORDER BY i.not_before LIMIT p_limit
         ) i
         WHERE o.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = o.owner AND (h.dead OR h.leaving))
         LIMIT p_limit
@@ -375,7 +382,7 @@ BEGIN
             FROM numbers o WHERE o.n IS NOT NULL
         ), addressees AS MATERIALIZED (
             SELECT o.n, i.n IS NULL OR (i.kind = 0 AND i.status IN (1, 4, 5)) AS lost,
-                i.not_before <= v_now
+                i.not_before <= v_now AND (p_passed IS NULL OR NOT runs_one_of@(p_passed, i.kind, i.name))
                 AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND (h.dead OR h.leaving)))
                 AND EXISTS (SELECT 1 FROM inbox w WHERE w.hub = p_hub AND w.n = o.n AND w.due = 0 AND NOT w.held
                     AND w.control >= least_control(i.kind, i.status, i.parked)) AS free
@@ -394,6 +401,7 @@ BEGIN
         CROSS JOIN LATERAL (SELECT * FROM instance x WHERE x.n = w.n OFFSET 0) i
             WHERE w.hub = p_hub AND w.due > 0 AND NOT w.held AND w.due <= v_now
                 AND least_control(i.kind, i.status, i.parked) = 0 AND i.not_before <= v_now
+                AND (p_passed IS NULL OR NOT runs_one_of@(p_passed, i.kind, i.name))
                 AND (i.owner = 0 OR EXISTS (SELECT 1 FROM host h WHERE h.token = i.owner AND (h.dead OR h.leaving)))
             ORDER BY w.due, w.seq LIMIT p_limit
         ) d;

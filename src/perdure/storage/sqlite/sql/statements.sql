@@ -262,7 +262,7 @@ FROM instance WHERE n = ? AND +hub = ?
 SELECT min(owner) FROM instance WHERE hub = ? AND ready = 1 AND owner > ?
 
 -- name: ready_of_owner
-SELECT n FROM instance WHERE hub = ? AND ready = 1 AND owner = ? AND not_before <= ? ORDER BY not_before LIMIT ?
+SELECT n, kind, name FROM instance WHERE hub = ? AND ready = 1 AND owner = ? AND not_before <= ? ORDER BY not_before
 
 -- name: waiting_starts
 SELECT n, 0 FROM instance
@@ -279,7 +279,7 @@ SELECT w.n, w.seq FROM inbox w JOIN instance i ON i.n = w.n
 WHERE w.hub = ? AND w.lane = 1 AND w.held = 0 AND w.due <= ? AND i.owner = ? AND i.not_before <= ? LIMIT ?
 
 -- name: due
-SELECT w.due, w.seq, w.n, i.owner, i.not_before FROM inbox w JOIN instance i ON i.n = w.n
+SELECT w.due, w.seq, w.n, i.owner, i.not_before, i.kind, i.name FROM inbox w JOIN instance i ON i.n = w.n
 WHERE w.hub = ? AND w.lane = 1 AND w.held = 0 AND w.due <= ? ORDER BY w.due, w.seq
 
 -- name: read_inbox
