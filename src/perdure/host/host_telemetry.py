@@ -49,7 +49,8 @@ class HostTelemetry(Telemetry):
 
     def operations_failed(self, instance_id: str, count: int, reason: str) -> None:
         """Operations of an entity ended without code. Told once for each entity."""
-        self._once(instance_id, f"{instance_id}: {count} operation{'s' * (count > 1)} failed without code to run. {reason}")
+        operations = "1 operation" if count == 1 else f"{count} operations"
+        self._once(instance_id, f"{instance_id}: {operations} failed without code to run. {reason}")
 
     def _once(self, instance_id: str, text: str) -> None:
         if instance_id in self._refused:
