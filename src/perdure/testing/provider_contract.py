@@ -1284,6 +1284,15 @@ class _Queries:
         refused = host.ask("query", InstanceFilter(id_prefix="a"), 5, '["id",["a\\u0000"]]')
         assert not isinstance(refused, StoreError) or isinstance(refused, UnknownContinuation)
 
+    def test_ids_with_nul_are_ids(self, site: Site) -> None:
+        host = ContractHost(site)
+        host.create("a")
+        n = host.create("a\0b")
+        again = host.commit(creations=[host.new("a\0b", policy=ExistingPolicy.FAIL_IF_EXISTS)])
+        assert again.creations[0].verdict is REFUSED
+        host.commit(messages=[Message(0, EVENT, instance_id="a\0b")])
+        assert [row.event for row in host.load(n).inbox] == [EVENT]
+
     def test_find_knows_exact_ids_only(self, site: Site) -> None:
         host = ContractHost(site)
         host.create("Abc")

@@ -91,6 +91,10 @@ class Standings:
         self.by_number: dict[int, Standing] = {}
         self.by_id: dict[str, Standing] = {}
         numbers, ids = _mentioned(batch)
+        for odd in [one for one in ids if "\0" in one]:
+            # json_each ends a text there
+            ids.remove(odd)
+            numbers.update(row[0] for row in connection.execute(SQL.find, (hub, odd)))
         if numbers:
             self._add(connection.execute(SQL.standing_by_number, (json_list(numbers), hub)))
         if ids:
