@@ -144,8 +144,9 @@ def read(store: str, query: str) -> list[tuple[Any, ...]]:
 def test_the_state_can_be_read_with_sql_while_hosts_run(cluster: Cluster, store: str) -> None:
     one, two = cluster.start("one", "two")
     one.begin_webhook("waits", 1, "w")
-    one.begin_webhook("fan", {"width": 8, "seconds": 0.5}, "f")
-    eventually(lambda: cluster.runs(), what="an activity")
+    one.begin_webhook("fan", {"width": 8, "seconds": 3}, "f")
+    for name in "wf":
+        eventually(lambda name=name: (two.status(name) or {}).get("runtimeStatus") == "Running", what=name)  # type: ignore[misc]
     wanted = "SELECT id, name, status, completed IS NULL, kind FROM Instances ORDER BY id"
     assert read(store, wanted) == [
         ("f", "fan", "Running", 1, "orchestration"),
