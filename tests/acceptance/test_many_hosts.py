@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import signal
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
 from tests.acceptance.cluster import TTL, Cluster
 from tests.acceptance.host import WEBHOOK, Host, eventually
+from tests.acceptance.sql import read
 from tests.postgres_server import PostgresServer, pooled_url
 
 #: what finding out and taking over may take beyond the app's hostTtl
@@ -122,23 +119,6 @@ def test_a_fan_out_is_worked_off_by_all(cluster: Cluster) -> None:
     assert {name: ran.count(name) >= 6 for name in ("one", "two", "three")} == {"one": True, "two": True, "three": True}
     # 36 of 0.3 s on 3 hosts of 4 at a time
     assert taken < 2.5, taken
-
-
-def read(store: str, query: str) -> list[tuple[Any, ...]]:
-    """What any SQL client sees."""
-    if store.startswith("sqlite:///"):
-        with contextlib.closing(sqlite3.connect(f"file:{store[len('sqlite:///') :]}?mode=ro", uri=True)) as file:
-            return file.execute(query).fetchall()
-
-    async def ask() -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(store)
-        try:
-            await connection.execute("SET search_path = perdure")
-            return [tuple(row) for row in await connection.fetch(query)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
 
 
 def test_the_state_can_be_read_with_sql_while_hosts_run(cluster: Cluster, store: str) -> None:

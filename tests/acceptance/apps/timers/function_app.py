@@ -14,7 +14,7 @@ def note(function, what, timer):
         runs.write(line)
 
 
-@app.timer_trigger(schedule="*/2 * * * * *", arg_name="timer")
+@app.timer_trigger(schedule="*/3 * * * * *", arg_name="timer")
 def tick(timer: func.TimerRequest) -> None:
     note("tick", "begin", timer)
 
