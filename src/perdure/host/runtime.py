@@ -94,7 +94,7 @@ class Host:
             pid=os.getpid(),
             cpus=visible_cpus(),
         )
-        self._front = Front(config, self._log, self._supervisor)
+        self._front = Front(config, self._log, self._supervisor.calls)
         self._front.watch(HealthApi(self))
         console.on_pressure(self._log_pressure)
         self._workers: asyncio.Future[AppIndexed] | None = None
@@ -247,7 +247,7 @@ class Host:
             now=hub.committer.time,
             store=self._store.provider,
             token=lambda: hub.token,
-            run=self._supervisor.invoke_trigger,
+            run=self._supervisor.calls.invoke_trigger,
             log=self._log,
         )
 
@@ -316,9 +316,9 @@ class Host:
             body = (payload or "").encode("utf-8")
             headers = [("content-type", "application/json"), ("host", f"localhost:{self._config.port}")]
             url = f"http://localhost:{self._config.port}/admin/functions/{function.name}"
-            await self._supervisor.invoke_http(function.name, "POST", url, headers, {}, {}, body)
+            await self._supervisor.calls.invoke_http(function.name, "POST", url, headers, {}, {}, body)
         else:
-            await self._supervisor.invoke_trigger(function.name, payload)
+            await self._supervisor.calls.invoke_trigger(function.name, payload)
 
     def effective_settings(self) -> dict[str, Any]:
         """The settings that the host runs by, without what may be secret."""

@@ -11,10 +11,11 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any
 
 from perdure.host import blame
 from perdure.host.executions import Execution, RunKind
+from perdure.host.function_calls import FunctionCalls
 from perdure.host.log_window import LogWindow
 from perdure.host.messages import (
     ActivityGivenBack,
@@ -27,19 +28,17 @@ from perdure.host.messages import (
     EntityResult,
     Heartbeat,
     HttpAnswer,
-    HttpInvocation,
     InvocationDone,
     InvocationFailed,
     LogLine,
     Pong,
     RecallActivity,
-    Retry,
     SessionEvicted,
-    TriggerInvocation,
     TurnResult,
     WorkerMessage,
 )
 from perdure.host.quarantine import Quarantine
+from perdure.host.run_errors import error_of
 from perdure.host.runs import Run, Runs
 from perdure.host.session_places import SessionPlaces
 from perdure.host.user_errors import is_users
@@ -47,18 +46,15 @@ from perdure.host.worker_link import SupervisorOptions, WorkerLink
 from perdure.host.worker_set import WorkerSet, WorkerStartError
 from perdure.model.actions import CompleteOrchestration, ContinueAsNewWith
 from perdure.model.execution import (
-    ActivityFailed,
     ActivityOutcome,
     ActivityRequest,
     EntityOutcome,
     EntityRequest,
     SessionMissing,
     TurnDecided,
-    TurnMismatch,
     TurnOutcome,
     TurnRequest,
 )
-from perdure.model.failure import FailureDetails
 from perdure.model.operations import OperationAnswer
 from perdure.taskhub.pace import Pace
 
@@ -72,7 +68,6 @@ _FRAME = re.compile(r'\s+File "([^"]+)"')
 
 __all__ = ["Supervisor", "WorkerStartError"]
 
-CallOutcome = Union[HttpAnswer, InvocationDone, InvocationFailed]
 Reply = Callable[[OperationAnswer], None]
 
 
@@ -108,6 +103,8 @@ class Supervisor:
         self._had_room = True
         self._turn_of = 0
         self._log_window = LogWindow()
+        #: functions that are not a hub's
+        self.calls = FunctionCalls(self._runs, self._dispatch)
 
     # life --------------------------------------------------------------------------------------------------------
 
@@ -225,53 +222,6 @@ class Supervisor:
         self._had_room = room > 0 and threads > 0
         return room, min(room, threads)
 
-    # the front's calls -------------------------------------------------------------------------------------------
-
-    async def invoke_http(
-        self,
-        function: str,
-        method: str,
-        url: str,
-        headers: list[tuple[str, str]],
-        params: dict[str, str],
-        route_params: dict[str, str],
-        body: bytes,
-        trace: str | None = None,
-    ) -> HttpAnswer | InvocationFailed:
-        """Run an HTTP function to the end. A failure is an answer, not an exception."""
-        invocation = self._runs.ids.next()
-        begin = HttpInvocation(invocation, function, method, url, headers, params, route_params, body, trace)
-        answer = await self._call(RunKind.HTTP, begin)
-        assert isinstance(answer, (HttpAnswer, InvocationFailed))
-        return answer
-
-    async def invoke_trigger(
-        self,
-        function: str,
-        payload: str | None,
-        trace: str | None = None,
-        reason: str = "",
-        details: str = "",
-        retry: Retry | None = None,
-    ) -> InvocationDone | InvocationFailed:
-        """Run any other function with its trigger's JSON text. `reason` and `details` are for the log."""
-        begin = TriggerInvocation(self._runs.ids.next(), function, payload, trace, retry)
-        answer = await self._call(RunKind.TRIGGER, begin, reason, details)
-        assert isinstance(answer, (InvocationDone, InvocationFailed))
-        return answer
-
-    async def _call(
-        self, kind: RunKind, begin: HttpInvocation | TriggerInvocation, reason: str = "", details: str = ""
-    ) -> CallOutcome:
-        future: asyncio.Future[CallOutcome] = self._loop.create_future()
-
-        def done(outcome: CallOutcome) -> None:
-            if not future.done():
-                future.set_result(outcome)
-
-        self._dispatch(self._runs.call(kind, begin, done, reason, details))
-        return await future
-
     # who runs what -----------------------------------------------------------------------------------------------
 
     def _dispatch(self, run: Run) -> None:
@@ -338,9 +288,8 @@ class Supervisor:
 
     def _recall(self, link: WorkerLink, before: float) -> None:
         """Take back activities that found no thread since: other hosts may have one."""
-        begun = {id(run) for run in link.begun()}
-        for run in link.inflight.values():
-            if run.kind is RunKind.ACTIVITY and run.needs_thread and run.sent <= before and id(run) not in begun:
+        for run in link.stranded(before):
+            if run.kind is RunKind.ACTIVITY:
                 link.channel.send(RecallActivity(run.invocation))
                 self._pace.stalled(_PATIENCE)
 
@@ -353,19 +302,7 @@ class Supervisor:
             self._on_log(LogLine(_wall_clock(), _ERROR, line, category="Worker", thread=link.name))
 
     def _enforce_timeout(self, link: WorkerLink, limit: float) -> None:
-        late: list[Run] = []
-        for run in link.inflight.values():
-            if run.sent > limit:
-                break
-            late.append(run)
-        if not late:
-            return
-        begun = {id(run) for run in link.begun()}
-        expired = [run for run in late if id(run) in begun]
-        for run in late:
-            if id(run) not in begun:
-                # it waits for a thread and its time has not begun
-                link.begin_anew(run)
+        expired = link.overdue(limit)
         if not expired:
             return
         stuck = any(run.kind is RunKind.TURN for run in expired)
@@ -416,9 +353,7 @@ class Supervisor:
                     outcome = message.outcome
                     if run.needs_thread:
                         self._pace.ended((outcome.finished - outcome.started) / 1_000_000)
-                    self._finish(
-                        link, run, outcome, _activity_error(outcome) if type(outcome) is ActivityFailed else ""
-                    )
+                    self._finish(link, run, outcome)
             elif isinstance(message, LogLine):
                 self._on_log(message)
                 self._log_window.took(link, message)
@@ -432,13 +367,11 @@ class Supervisor:
         if isinstance(message, EntityResult):
             run = link.take(message.invocation)
             if run is not None:
-                failed = next((result.reason for result in message.outcome.results if result.failure), "")
-                self._finish(link, run, message.outcome, failed)
+                self._finish(link, run, message.outcome)
         elif isinstance(message, (HttpAnswer, InvocationDone, InvocationFailed)):
             run = link.take(message.invocation)
             if run is not None:
-                failure = message.failure if isinstance(message, InvocationFailed) else None
-                self._finish(link, run, message, _shown(failure) if failure is not None else "")
+                self._finish(link, run, message)
         elif isinstance(message, ActivityGivenBack):
             run = link.take(message.invocation)
             if run is not None:
@@ -465,24 +398,17 @@ class Supervisor:
             if link is self._workers.quarantine:
                 self._quarantine.feed()
             return
-        error = ""
-        if type(outcome) is TurnMismatch:
-            error = outcome.report.partition("\n")[0]
-        if type(outcome) is TurnDecided:
-            last = outcome.actions[-1] if outcome.actions else None
-            if isinstance(last, CompleteOrchestration):
-                error = _shown(last.failure) if last.failure is not None else ""
-            elif isinstance(last, ContinueAsNewWith):
-                pass
-            elif link is self._workers.quarantine:
+        if type(outcome) is TurnDecided and not _ends_session(outcome):
+            if link is self._workers.quarantine:
                 link.channel.send(DropSession(outcome.n))
             elif link.is_ready:
                 self._sessions.put(outcome.n, link, outcome.generation, outcome.base_turn + 1)
-        self._finish(link, run, outcome, error)
+        self._finish(link, run, outcome)
 
-    def _finish(self, link: WorkerLink, run: Run, outcome: Any, error: str) -> None:
+    def _finish(self, link: WorkerLink, run: Run, outcome: Any) -> None:
+        """An answer of a worker ends the run."""
         self._quarantine.clear(run)
-        self._end(run, outcome, error)
+        self._end(run, outcome, error_of(outcome))
         if link is self._workers.quarantine:
             self._quarantine.feed()
 
@@ -499,18 +425,13 @@ def _runs(link: WorkerLink) -> int:
     return len(link.inflight)
 
 
+def _ends_session(outcome: TurnDecided) -> bool:
+    """Whether the code of this generation has come to its end."""
+    return bool(outcome.actions) and isinstance(outcome.actions[-1], (CompleteOrchestration, ContinueAsNewWith))
+
+
 def _replier(link: WorkerLink, call: int) -> Reply:
     return lambda answer: link.channel.send(ClientReply(call, answer))
-
-
-def _shown(failure: FailureDetails) -> str:
-    """For the log: type, message, and where in the user's code it was raised."""
-    said = f"{failure.error_type}: {failure.message}"
-    return f"{said}\nStack: {failure.stack_trace.rstrip()}" if failure.stack_trace else said
-
-
-def _activity_error(outcome: ActivityFailed) -> str:
-    return _shown(outcome.failure) if outcome.failure is not None else outcome.reason
 
 
 def _wall_clock() -> int:

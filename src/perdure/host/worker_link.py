@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 import subprocess
@@ -161,11 +162,6 @@ class WorkerLink:
         self._threads_taken = 0
         return runs
 
-    def begin_anew(self, run: Run) -> None:
-        """Its time has not begun: it waits for a thread."""
-        self.inflight[run.invocation] = self.inflight.pop(run.invocation)
-        run.sent = self.loop.time()
-
     @property
     def free_threads(self) -> int:
         """Threads of the pool that nothing runs on or waits for; below 0: so many runs wait for one."""
@@ -179,6 +175,26 @@ class WorkerLink:
         """The invocations that user code has begun and not ended."""
         numbers = self._begun.running()
         return [run for run in self.inflight.values() if run.is_async or invocation_number(run.invocation) in numbers]
+
+    def stranded(self, before: float) -> list[Run]:
+        """Runs handed over until then that have found no thread yet."""
+        begun = {id(run) for run in self.begun()}
+        return [
+            run for run in self.inflight.values() if run.needs_thread and run.sent <= before and id(run) not in begun
+        ]
+
+    def overdue(self, limit: float) -> list[Run]:
+        """Runs of user code that were handed over until `limit`. The time of those that wait for a thread begins
+        anew."""
+        late = list(itertools.takewhile(lambda run: run.sent <= limit, self.inflight.values()))
+        if not late:
+            return []
+        begun = {id(run) for run in self.begun()}
+        for run in late:
+            if id(run) not in begun:
+                self.inflight[run.invocation] = self.inflight.pop(run.invocation)
+                run.sent = self.loop.time()
+        return [run for run in late if id(run) in begun]
 
     def stop(self, grace: float) -> None:
         """Let what runs end within `grace` seconds, take nothing new, then end."""

@@ -92,7 +92,7 @@ def test_a_wsgi_app(tmp_path: Path) -> None:
     async def scenario(w) -> None:
         answer = await w.http("http_app_func", b"-in")
         assert isinstance(answer, HttpAnswer) and answer.body == b"POST-in" and ("x-a", "1") in answer.headers
-        bad = await w.supervisor.invoke_http("http_app_func", "GET", "http://localhost/api/bad", [], {}, {}, b"")
+        bad = await w.supervisor.calls.invoke_http("http_app_func", "GET", "http://localhost/api/bad", [], {}, {}, b"")
         assert isinstance(bad, InvocationFailed)
         # the library puts a line end after every letter
         assert bad.failure.message.replace("\n", "") == "went wrong"
@@ -116,7 +116,7 @@ def q(m): return object()
     async def scenario(w) -> None:
         for _ in range(3):
             assert (await w.http("r")).body == b"done"
-            await w.supervisor.invoke_trigger("q", "x")
+            await w.supervisor.calls.invoke_trigger("q", "x")
         assert [line for line in w.lines if "not delivered" in line] == [
             "Function r gave values to its output binding out (queue), which is not delivered here.",
             "Function q gave values to its output binding $return (eventHub), which is not delivered here.",

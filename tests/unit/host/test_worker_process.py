@@ -166,9 +166,9 @@ def test_functions_of_every_kind(tmp_path: Path) -> None:
         assert (await w.http("loop")).body == b"kept" and (await w.http("loop")).body == b"kept"
         wrong = await w.http("wrong")
         assert isinstance(wrong, InvocationFailed) and wrong.failure.error_type == "KeyError"
-        await w.supervisor.invoke_trigger("tick", None)
+        await w.supervisor.calls.invoke_trigger("tick", None)
         assert "past due False" in w.lines
-        assert (await w.supervisor.invoke_trigger("say", '"hand"')).result == '"said hand"'
+        assert (await w.supervisor.calls.invoke_trigger("say", '"hand"')).result == '"said hand"'
         nobody = await w.http("nobody")
         assert nobody.failure.message == "The function 'nobody' doesn't exist or is disabled."
 

@@ -80,7 +80,7 @@ class World:
 
     async def http(self, function: str, body: bytes = b"", **fields: Any) -> HttpAnswer | InvocationFailed:
         url = f"http://localhost/api/{function}"
-        return await self.supervisor.invoke_http(function, "POST", url, [], {}, {}, body, **fields)
+        return await self.supervisor.calls.invoke_http(function, "POST", url, [], {}, {}, body, **fields)
 
     async def until(self, reached: Callable[[], Any], seconds: float = 10.0) -> None:
         """Wait for something that a worker will tell."""
