@@ -1,20 +1,42 @@
-"""Durable functions started by hand with POST /admin/functions/NAME: what the hub is asked for."""
+"""Functions run by hand with POST /admin/functions/NAME."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from perdure.host.function_calls import FunctionCalls
+from perdure.host.function_list import HTTP
+from perdure.host.hub_access import HubAccess
+from perdure.host.logs import ERROR, HostLog
 from perdure.host.messages import IndexedFunction
 from perdure.model.instance import entity_scheduler_id
-from perdure.model.operations import SignalEntityOperation, StartInstance
+from perdure.model.operations import Refused, SignalEntityOperation, StartInstance
 
 #: whom a signal by hand goes to, and what for, where the input does not say
 ENTITY_KEY = ENTITY_OPERATION = "manual"
 
 
+async def run_by_hand(
+    function: IndexedFunction, payload: str | None, hub: HubAccess, calls: FunctionCalls, port: int, log: HostLog
+) -> None:
+    """Run a function of any kind to its end; what comes of it is in the log."""
+    operation = by_hand(function, payload)
+    if operation is not None:
+        answer = await hub.ask(operation)
+        if isinstance(answer, Refused):
+            log.write("perdure", ERROR, f"'{function.name}' was not started: {answer.text}")
+    elif function.trigger == HTTP:
+        origin = f"localhost:{port}"
+        headers = [("content-type", "application/json"), ("host", origin)]
+        url = f"http://{origin}/admin/functions/{function.name}"
+        await calls.invoke_http(function.name, "POST", url, headers, {}, {}, (payload or "").encode("utf-8"))
+    else:
+        await calls.invoke_trigger(function.name, payload)
+
+
 def by_hand(function: IndexedFunction, text: str | None) -> StartInstance | SignalEntityOperation | None:
-    """Start an orchestration with this input, or signal an entity; None for other kinds of function.
+    """What the hub is asked for: start an orchestration with this input, or signal an entity; None for other kinds.
 
     A text that is not JSON is the input itself. For an entity the text may be an object that names `key`, `operation`
     and `input`; anything else is the input of operation "manual" of the entity with key "manual".
