@@ -37,7 +37,9 @@ class Load:
     def __init__(self, hosts: list[Host], seed: int) -> None:
         self._hosts, self._random = hosts, random.Random(seed)
         self.chains: dict[str, int] = {}
-        self.waits: dict[str, list[int]] = {}
+        self.waits: list[str] = []
+        #: what was answered that cannot be
+        self.wrong: list[str] = []
         self.signals: Counter[str] = Counter()
         self.doubtful: Counter[str] = Counter()
         self._stop = threading.Event()
@@ -52,13 +54,13 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def post(self, path: str, body: Any) -> bool:
-        """Ask some host; whether it acknowledged."""
+    def post(self, path: str, body: Any) -> int | None:
+        """Ask some host; the status of its answer, None where none came."""
         host = self._random.choice(self._hosts)
         try:
-            return httpx.post(host.url + path, json=body, timeout=5).status_code == 202
+            return httpx.post(host.url + path, json=body, timeout=5).status_code
         except httpx.TransportError:
-            return False
+            return None
 
     def _run(self, worker: int) -> None:
         count = 0
@@ -69,22 +71,34 @@ class Load:
             if kind == 0:
                 steps = self._random.randrange(1, 12)
                 path = f"{WEBHOOK}/orchestrators/chain/c{name}"
-                if self.post(path, {"steps": steps, "seconds": self._random.random() * 0.2}):
+                if self.post(path, {"steps": steps, "seconds": self._random.random() * 0.2}) == 202:
                     self.chains[f"c{name}"] = steps
-            elif kind == 1 and self.post(f"{WEBHOOK}/orchestrators/waits/w{name}", 2):
-                sent: list[int] = []
-                self.waits[f"w{name}"] = sent
-                while len(sent) < 2:
-                    # who got no answer asks again; the last of the answered ones counts
-                    if self.post(f"{WEBHOOK}/instances/w{name}/raiseEvent/go", len(sent)):
-                        sent.append(len(sent))
+            elif kind == 1:
+                if self.post(f"{WEBHOOK}/orchestrators/waits/w{name}", 2) == 202:
+                    self.waits.append(f"w{name}")
+                    self._raise_two(f"w{name}")
             else:
                 key = f"k{self._random.randrange(5)}"
-                if self.post(f"{WEBHOOK}/entities/counter/{key}?op=add", 1):
+                if self.post(f"{WEBHOOK}/entities/counter/{key}?op=add", 1) == 202:
                     self.signals[key] += 1
                 else:
                     self.doubtful[key] += 1
             time.sleep(0.02)
+
+    def _raise_two(self, name: str) -> None:
+        """Both events that the instance waits for: who got no answer asks again."""
+        sent, doubtful = 0, False
+        while sent < 2:
+            status = self.post(f"{WEBHOOK}/instances/{name}/raiseEvent/go", sent)
+            if status == 202:
+                sent += 1
+            elif status in (None, 503):
+                doubtful = True
+            else:
+                # 410 is right where one was taken whose answer was lost: asked again, it was the second already
+                if status != 410 or not doubtful:
+                    self.wrong.append(f"{name}: {status} for event {sent + 1} of 2")
+                return
 
 
 class Faults:
@@ -146,7 +160,7 @@ class Faults:
 
 def check(host: Host, load: Load) -> list[str]:
     """What is wrong with what was acknowledged."""
-    wrong: list[str] = []
+    wrong = list(load.wrong)
     end = time.monotonic() + SETTLE_SECONDS
     for name in [*load.chains, *load.waits]:
         while (status := host.status(name, showHistory="true")) is None or status["runtimeStatus"] != "Completed":
