@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import asyncpg
 
@@ -74,15 +75,21 @@ def test_races_and_commands(new_host: Callable[..., Host], store: str) -> None:
 
     assert "No such" not in durable(store, "why", "single").stdout
     time.sleep(1.2)
-    delays = []
-    for number in range(5):
+    # a host that looks for itself alone finds it half a second later on average; whatever else takes its time here
+    # takes it as well for what the host starts itself
+    delays: dict[str, list[float]] = {"host": [], "client": []}
+    for number in range(9):
         with perdure.client(store, task_hub="TestHubName", sync=True) as client:
-            client.start_new("echo", f"n{number}")
-            begun = time.monotonic()
-            while client.get_status(f"n{number}").runtime_status.value == "Pending":
-                time.sleep(0.002)
-            delays.append(time.monotonic() - begun)
-    assert sorted(delays)[2] < 0.05, delays
+            for who, waited in delays.items():
+                if who == "client":
+                    client.start_new("echo", f"{who}{number}")
+                else:
+                    one.begin_webhook("echo", None, f"{who}{number}")
+                begun = time.monotonic()
+                while client.get_status(f"{who}{number}").runtime_status.value == "Pending":
+                    time.sleep(0.002)
+                waited.append(time.monotonic() - begun)
+    assert median(delays["client"]) < median(delays["host"]) + 0.05, delays
     assert durable(store, "raise-event", "single", "--event-name", "go", "--event-data", "7").returncode == 0
     ended = durable(store, "wait", "single", "--timeout", "10", "--json")
     assert json.loads(ended.stdout)["Output"] == "7"

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -25,6 +26,22 @@ BEYOND = 2.5
 def raise_event(host: Host, instance_id: str, value: Any) -> None:
     answer = host.post(f"{WEBHOOK}/instances/{instance_id}/raiseEvent/go", json=value)
     assert answer.status_code == 202, answer.text
+
+
+def running(host: Host, *names: str) -> None:
+    """Wait until the code of these instances has begun."""
+    for name in names:
+        eventually(lambda name=name: (host.status(name) or {}).get("runtimeStatus") == "Running", what=name)  # type: ignore[misc]
+
+
+def raise_and_end(host: Host, names: list[str]) -> float:
+    """Raise the event that each of these waits for; the seconds until all have ended."""
+    begun = time.monotonic()
+    for name in names:
+        raise_event(host, name, name)
+    for name in names:
+        assert host.completed(name, 8) == [name]
+    return time.monotonic() - begun
 
 
 def pause(host: Host) -> None:
@@ -64,19 +81,22 @@ def test_what_one_host_owns_is_reached_from_another(cluster: Cluster) -> None:
 
 def test_an_event_from_another_host_arrives_at_once(cluster: Cluster) -> None:
     one, two = cluster.start("one", "two")
-    taken = []
+    taken: dict[str, list[float]] = {"one": [], "two": []}
     for number in range(20):
-        one.begin_webhook("waits", 1, f"w{number}")
-        eventually(lambda n=number: (one.status(f"w{n}") or {}).get("runtimeStatus") == "Running", what="the start")
-        begun = time.monotonic()
-        raise_event(two, f"w{number}", number)
-        while one.status(f"w{number}")["runtimeStatus"] != "Completed":  # type: ignore[index]
-            assert time.monotonic() - begun < 5
-            time.sleep(0.001)
-        taken.append(time.monotonic() - begun)
-    taken.sort()
-    print(f"event from another host to the end, p50 {taken[10] * 1000:.1f} ms, max {taken[-1] * 1000:.1f} ms")
-    assert taken[10] < 0.1
+        for sender in (one, two):
+            name = f"{sender.settings['HOST_NAME']}{number}"
+            one.begin_webhook("waits", 1, name)
+            running(one, name)
+            begun = time.monotonic()
+            raise_event(sender, name, number)
+            while one.status(name)["runtimeStatus"] != "Completed":  # type: ignore[index]
+                assert time.monotonic() - begun < 5
+                time.sleep(0.001)
+            taken[sender.settings["HOST_NAME"]].append(time.monotonic() - begun)
+    own, others = median(taken["one"]), median(taken["two"])
+    print(f"event to the end, p50: {own * 1000:.1f} ms at the owner, {others * 1000:.1f} ms from another host")
+    # however busy the machine is: not by looking from time to time
+    assert others < own + 0.05, taken
 
 
 @pytest.mark.parametrize("direct", [False, True])
@@ -101,7 +121,8 @@ def test_hosts_behind_a_pooler(
             assert one.completed(f"w{number}", 5) == [number]
             taken.append(time.monotonic() - begun)
         print(f"event from another host, p50 {sorted(taken)[5] * 1000:.0f} ms")
-        one.begin_webhook("fan", {"width": 16, "seconds": 0.3}, "f")
+        # three rounds at one host, while the other asks every two seconds at most
+        one.begin_webhook("fan", {"width": 12, "seconds": 1.5}, "f")
         assert set(two.completed("f", 15)) == {"one", "two"}
         one.begin_webhook("chain", {"steps": 20, "seconds": 0.02}, "c")
         assert len(two.completed("c", 15)) == 20
@@ -182,21 +203,19 @@ def test_a_host_that_was_paused_is_fenced_and_comes_back(cluster: Cluster) -> No
 
 def test_a_host_that_stops_hands_over_within_a_second(cluster: Cluster) -> None:
     one, two = cluster.start("one", "two")
-    for number in range(3):
-        one.begin_webhook("waits", 1, f"w{number}")
-    one.begin_webhook("fan", {"width": 4, "seconds": 3.0}, "long")
-    eventually(lambda: (two.status("w2") or {}).get("runtimeStatus") == "Running", what="the start")
+    names = [f"w{number}" for number in range(6)]
+    for name in names:
+        one.begin_webhook("waits", 1, name)
+    running(two, *names)
+    before = raise_and_end(two, names[:3])
+    one.begin_webhook("fan", {"width": 4, "seconds": 4.0}, "long")
+    running(two, "long")
     assert one.process is not None
-    time.sleep(0.3)
     one.process.send_signal(signal.SIGTERM)
-    begun = time.monotonic()
-    for number in range(3):
-        raise_event(two, f"w{number}", number)
-    for number in range(3):
-        assert two.completed(f"w{number}", 5) == [number]
-    taken = time.monotonic() - begun
-    print(f"handed over in {taken:.2f} s")
-    assert taken < 1.5
+    taken = raise_and_end(two, names[3:])
+    assert cluster.runs() == [], "while the activities of the host go on"
+    print(f"handed over in {taken:.2f} s; {before:.2f} s while it was there")
+    assert taken < before + 1.0
     assert one.process.wait(20) == 0
     assert len(two.completed("long", 10)) == 4
 
@@ -246,37 +265,35 @@ def test_a_drained_host_takes_work_again(cluster: Cluster) -> None:
 
 def test_a_host_that_stops_hands_over_whatever_still_runs_on_it(cluster: Cluster) -> None:
     one, two = cluster.start("one", "two")
-    for number in range(3):
-        one.begin_webhook("waits", 1, f"w{number}")
-    eventually(lambda: (two.status("w2") or {}).get("runtimeStatus") == "Running", what="the start")
+    names = [f"w{number}" for number in range(6)]
+    for name in names:
+        one.begin_webhook("waits", 1, name)
+    running(two, *names)
+    before = raise_and_end(two, names[:3])
     # an HTTP function, a batch of an entity and an activity, all under way for longer than a second
     answers: list[httpx.Response] = []
-    asking = threading.Thread(target=lambda: answers.append(httpx.get(f"{one.url}/api/slow/3", timeout=20)))
+    asking = threading.Thread(target=lambda: answers.append(httpx.get(f"{one.url}/api/slow/4", timeout=20)))
     asking.start()
-    one.post(f"{WEBHOOK}/entities/counter/slow?op=slowly", json=3)
-    one.begin_webhook("fan", {"width": 1, "seconds": 3}, "act")
-    eventually(lambda: cluster.runs(), what="the entity")
-    time.sleep(0.3)
+    one.post(f"{WEBHOOK}/entities/counter/slow?op=slowly", json=4)
+    one.begin_webhook("fan", {"width": 1, "seconds": 4}, "act")
+    running(two, "act")
+    eventually(lambda: {"slow", "slowly"} <= {key for key, *_ in cluster.runs()}, what="the entity and the function")
     assert one.process is not None
     one.process.send_signal(signal.SIGTERM)
-    begun = time.monotonic()
-    for number in range(3):
-        raise_event(two, f"w{number}", number)
-    for number in range(3):
-        assert two.completed(f"w{number}", 5) == [number]
-    taken = time.monotonic() - begun
-    print(f"handed over in {taken:.2f} s")
-    assert taken < 1.5
+    taken = raise_and_end(two, names[3:])
+    assert not answers, "while the function goes on"
+    print(f"handed over in {taken:.2f} s; {before:.2f} s while it was there")
+    assert taken < before + 1.0
     asking.join()
     # what ran came to its end there, once, and what the function started runs elsewhere
     assert answers[0].status_code == 200
     raise_event(two, answers[0].text, "late")
     assert two.completed(answers[0].text, 10) == ["late"]
     assert one.process.wait(20) == 0
-    assert two.completed("act", 10) == ["one"]
-    assert two.get(f"{WEBHOOK}/entities/counter/slow").json() == 1
     # (what a host creates another may have claimed before it: where they ran is not said)
-    assert sorted(key for key, _, _ in cluster.runs()) == ["act/0", "slowly"]
+    assert len(two.completed("act", 10)) == 1
+    assert two.get(f"{WEBHOOK}/entities/counter/slow").json() == 1
+    assert sorted(key for key, *_ in cluster.runs()) == ["act/0", "slow", "slowly"]
 
 
 def test_the_database_may_restart(new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path) -> None:

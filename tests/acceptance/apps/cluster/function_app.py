@@ -12,6 +12,11 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 HOST = os.environ["HOST_NAME"]
 
 
+def left(key, begun):
+    with open(os.environ["RUNS_FILE"], "a") as runs:
+        runs.write(f"{key} {begun} {HOST}\n")
+
+
 @app.orchestration_trigger(context_name="context")
 def chain(context):
     asked = context.get_input()
@@ -55,6 +60,7 @@ def calls(context):
 @app.route(route="slow/{seconds}")
 @app.durable_client_input(client_name="client")
 async def slow(req: func.HttpRequest, client) -> func.HttpResponse:
+    left("slow", time.time())
     await asyncio.sleep(float(req.route_params["seconds"]))
     started = await client.start_new("waits", None, 1)
     return func.HttpResponse(started)
@@ -64,8 +70,7 @@ async def slow(req: func.HttpRequest, client) -> func.HttpResponse:
 def step(asked) -> str:
     begun = time.time()
     time.sleep(asked["seconds"])
-    with open(os.environ["RUNS_FILE"], "a") as runs:
-        runs.write(f"{asked['key']} {begun} {HOST}\n")
+    left(asked["key"], begun)
     return HOST
 
 
@@ -73,8 +78,7 @@ def step(asked) -> str:
 def counter(context):
     total = context.get_state(lambda: 0)
     if context.operation_name == "slowly":
-        with open(os.environ["RUNS_FILE"], "a") as runs:
-            runs.write(f"slowly {time.time()} {HOST}\n")
+        left("slowly", time.time())
         time.sleep(context.get_input())
         context.set_state(total + 1)
     if context.operation_name == "add":
