@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
     from perdure.outside.client import client
     from perdure.sdk.app import Blueprint, DFApp
-    from perdure.sdk.client import DurableFunctionsClient, DurableOrchestrationClient, SyncDurableFunctionsClient
+    from perdure.sdk.blocking_client import SyncDurableFunctionsClient
+    from perdure.sdk.client import DurableFunctionsClient
     from perdure.sdk.client_core import HttpManagementPayload
     from perdure.sdk.codes import Entity, Orchestrator
     from perdure.sdk.context import DurableOrchestrationContext
     from perdure.sdk.entity_class import DurableEntity
     from perdure.sdk.entity_context import DurableEntityContext, EntityContext
     from perdure.sdk.native_context import OrchestrationContext
+    from perdure.sdk.orchestration_client import DurableOrchestrationClient
     from perdure.sdk.statuses import DurableOrchestrationStatus, EntityStateResponse, PurgeHistoryResult
     from perdure.sdk.types import (
         DurableFunctionsCompatibilityWarning,

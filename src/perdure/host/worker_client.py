@@ -36,7 +36,7 @@ class _AskedByThread:
 
 
 class ChannelTransport:
-    """`perdure.sdk.client.ClientTransport` over the worker's channel. Usable from every thread and event loop.
+    """The `ClientTransport` of the SDK over the worker's channel. Usable from every thread and event loop.
 
     What the coroutines of a loop ask in one of its ticks goes out together, and is answered in one tick.
     """

@@ -64,7 +64,7 @@ from perdure.host.worker_client import ChannelTransport
 from perdure.host.worker_logs import CURRENT, Invocation, LogCapture
 from perdure.host.worker_settings import WorkerSettings
 from perdure.host.worker_threads import Pool, TurnThread, default_threads
-from perdure.sdk import client, serialization
+from perdure.sdk import client_transport, serialization
 from perdure.sdk.options import SdkOptions
 
 _HTTP_CALL_THREADS = 64
@@ -114,13 +114,13 @@ class Worker:
         faulthandler.enable(last_words, all_threads=False)
         self._begun = BegunSlots(settings.begun_file or None)
         self._begun.remove()
-        client.set_transport(self.transport)
+        client_transport.set_transport(self.transport)
         prepare_paths(start.script_root)
         self._attach = attaching()
         app = load_app(start.script_root, start.functions)
         dialect, reason = self._dialect(app, start.script_root, settings)
         options = SdkOptions(dialect=dialect, **_sdk_fields(settings.sdk))
-        client.set_transport(self.transport, options)
+        client_transport.set_transport(self.transport, options)
         serialization.trust_only(options.trusted_classes)
         self._app = AppFunctions(app, options, settings)
         self._lifespan = app.lifespan

@@ -13,7 +13,8 @@ from perdure.host.links import binding_settings, client_binding, webhook_base
 from perdure.host.store_url import StoreUrl, parse_store_url
 from perdure.host.tracing_settings import client_sampling
 from perdure.outside.transport import HttpHubs, Hubs, OutsideTransport
-from perdure.sdk.client import DurableOrchestrationClient, SyncDurableFunctionsClient
+from perdure.sdk.blocking_client import SyncDurableFunctionsClient
+from perdure.sdk.orchestration_client import DurableOrchestrationClient
 from perdure.taskhub.options import HubOptions
 
 

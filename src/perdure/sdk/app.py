@@ -14,8 +14,9 @@ from azure.functions.decorators.function_app import FunctionBuilder
 
 from perdure.sdk import determinism, mistakes
 from perdure.sdk.bindings import ActivityTrigger, DurableClient, EntityTrigger, OrchestrationTrigger
-from perdure.sdk.client import DurableOrchestrationClient, SyncDurableFunctionsClient
+from perdure.sdk.blocking_client import SyncDurableFunctionsClient
 from perdure.sdk.codes import Entity, EntityCode, Orchestrator, OrchestratorCode, code_of
+from perdure.sdk.orchestration_client import DurableOrchestrationClient
 from perdure.sdk.shapes import check_activity
 from perdure.sdk.types import RetryOptions
 

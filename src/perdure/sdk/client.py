@@ -1,21 +1,18 @@
-"""The durable clients: `DurableFunctionsClient` (2.0), `DurableOrchestrationClient` (1.x), and their blocking twin."""
+"""The durable client of SDK 2.0; `orchestration_client.py` adds the methods of 1.x, `blocking_client.py` blocks."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.model import operations as ops
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord
 from perdure.sdk import client_requests as requests
-from perdure.sdk.client_core import BlockingCore, ClientCore, HttpManagementPayload, NoTaskHub
+from perdure.sdk.client_core import ClientCore
 from perdure.sdk.client_requests import microseconds
-from perdure.sdk.client_transport import ClientTransport, client_options, set_transport, transport
 from perdure.sdk.client_types import (
     TERMINAL,
     CleanEntityStorageResult,
@@ -30,18 +27,14 @@ from perdure.sdk.client_types import (
 )
 from perdure.sdk.references import durable_name
 from perdure.sdk.serialization import dumps, stored_input
-from perdure.sdk.statuses import DurableOrchestrationStatus, EntityStateResponse, PurgeHistoryResult
 from perdure.sdk.types import (
     ORCHESTRATION_TRIGGER,
     EntityId,
     EntityInstanceId,
-    OrchestrationRuntimeStatus,
     scheduler_id,
 )
 
 if TYPE_CHECKING:
-    from azure.functions import HttpRequest, HttpResponse
-
     from perdure.model.history import HistoryEvent
 
 Entity = EntityId | EntityInstanceId
@@ -310,179 +303,6 @@ class DurableFunctionsClient(ClientCore):
             _expect(answer, ops.Done)
 
 
-class DurableOrchestrationClient(DurableFunctionsClient):
-    """Starts, reads and manages orchestrations and entities, with the methods and errors of SDK 1.x."""
-
-    async def start_new(
-        self,
-        orchestration_function_name: str,
-        instance_id: str | None = None,
-        client_input: Any = None,
-        version: str | None = None,
-    ) -> str:
-        """Start an orchestration and give its id.
-
-        Raises `Exception` for an unknown orchestrator, an id that is in use or may not be used.
-        """
-        name = durable_name(orchestration_function_name, ORCHESTRATION_TRIGGER, "orchestration_function_name")
-        request = requests.start_new(self._base, name, instance_id, client_input, version, self._dialect)
-        identifier: str = await self._send(request)
-        return identifier
-
-    async def get_status(
-        self,
-        instance_id: str,
-        show_history: bool = False,
-        show_history_output: bool = False,
-        show_input: bool = False,
-    ) -> DurableOrchestrationStatus:
-        """The status of an instance; a false value when there is none with this id."""
-        view = requests.View(show_input, show_history, show_history_output)
-        status: DurableOrchestrationStatus = await self._send(requests.get_status(self._base, instance_id, view))
-        return status
-
-    async def get_status_all(self) -> list[DurableOrchestrationStatus]:
-        """The statuses of all orchestrations."""
-        return await self._send_list(requests.list_instances(self._base))
-
-    async def get_status_by(
-        self,
-        created_time_from: datetime | None = None,
-        created_time_to: datetime | None = None,
-        runtime_status: list[OrchestrationRuntimeStatus] | None = None,
-        instance_id_prefix: str | None = None,
-    ) -> list[DurableOrchestrationStatus]:
-        """The statuses of the orchestrations that match."""
-        request = requests.list_instances(
-            self._base, created_time_from, created_time_to, runtime_status, instance_id_prefix
-        )
-        return await self._send_list(request)
-
-    async def raise_event(
-        self,
-        instance_id: str,
-        event_name: str,
-        event_data: Any = None,
-        task_hub_name: str | None = None,
-        connection_name: str | None = None,
-    ) -> None:
-        """Raise an external event. Raises `Exception` when there is no such instance or it has ended."""
-        await self._send(
-            requests.raise_event(self._base, instance_id, event_name, event_data, task_hub_name, connection_name)
-        )
-
-    async def terminate(self, instance_id: str, reason: str | None = None) -> None:
-        """End an instance. One that has ended is left alone; raises `Exception` when there is none."""
-        operation = ops.TerminateInstance(instance_id, reason)
-        await self._send(requests.with_reason(self._base, instance_id, "terminate", operation, reason))
-
-    async def suspend(self, instance_id: str, reason: str | None = None) -> None:
-        """Suspend an instance. One that has ended is left alone; raises `Exception` when there is none."""
-        operation = ops.SuspendInstance(instance_id, reason)
-        await self._send(requests.with_reason(self._base, instance_id, "suspend", operation, reason))
-
-    async def resume(self, instance_id: str, reason: str | None = None) -> None:
-        """Resume an instance. One that has ended is left alone; raises `Exception` when there is none."""
-        operation = ops.ResumeInstance(instance_id, reason)
-        await self._send(requests.with_reason(self._base, instance_id, "resume", operation, reason))
-
-    async def rewind(
-        self,
-        instance_id: str,
-        reason: str | None = None,
-        task_hub_name: str | None = None,
-        connection_name: str | None = None,
-    ) -> None:
-        """Run again what failed in a failed instance. Raises `Exception` in any other state."""
-        await self._send(requests.rewind(self._base, instance_id, reason, task_hub_name, connection_name))
-
-    async def restart(self, instance_id: str, restart_with_new_instance_id: bool = True) -> str:
-        """Start again with the original input; gives the id of the instance that runs."""
-        identifier: str = await self._send(requests.restart(self._base, instance_id, restart_with_new_instance_id))
-        return identifier
-
-    async def purge_instance_history(self, instance_id: str) -> PurgeHistoryResult:
-        """Delete an instance with everything it has."""
-        result: PurgeHistoryResult = await self._send(requests.purge(self._base, instance_id))
-        return result
-
-    async def purge_instance_history_by(
-        self,
-        created_time_from: datetime | None = None,
-        created_time_to: datetime | None = None,
-        runtime_status: list[OrchestrationRuntimeStatus] | None = None,
-    ) -> PurgeHistoryResult:
-        """Delete the finished orchestrations that match. Raises `ValueError` without `created_time_from`."""
-        request = requests.purge_by(self._base, created_time_from, created_time_to, runtime_status)
-        result: PurgeHistoryResult = await self._send(request)
-        return result
-
-    async def read_entity_state(
-        self,
-        entityId: Entity | None = None,
-        task_hub_name: str | None = None,
-        connection_name: str | None = None,
-        *,
-        entity_instance_id: Entity | None = None,
-    ) -> EntityStateResponse:
-        """The state of an entity."""
-        entity = entityId if entityId is not None else entity_instance_id
-        if entity is None:
-            raise TypeError("read_entity_state needs an entity id")
-        request = requests.read_entity(self._base, entity, task_hub_name, connection_name)
-        response: EntityStateResponse = await self._send(request)
-        return response
-
-    async def wait_for_completion_or_create_check_status_response(
-        self,
-        request: HttpRequest | None,
-        instance_id: str,
-        timeout_in_milliseconds: int = 10000,
-        retry_interval_in_milliseconds: int = 1000,
-        return_internal_server_error_on_failure: bool | None = None,
-    ) -> HttpResponse:
-        """The output as HTTP response when the instance ends in time, else the check-status response."""
-        timeout, interval = timeout_in_milliseconds, retry_interval_in_milliseconds
-        if interval > timeout:
-            raise Exception(f"Total timeout {timeout} (ms) should be bigger than retry timeout {interval} (ms)")
-        failed_is_error = return_internal_server_error_on_failure
-        if failed_is_error is None:
-            failed_is_error = self._dialect == 1
-        started = self._now()
-        while True:
-            status = await self.get_status(instance_id)
-            response = _final_response(status, failed_is_error) if status else None
-            if response is not None:
-                return response
-            remaining = timeout - (self._now() - started) * 1000
-            if remaining <= 0:
-                break
-            await self._sleep(min(interval, remaining) / 1000)
-        return self.create_check_status_response(request, instance_id, bool(return_internal_server_error_on_failure))
-
-
-def _final_response(status: DurableOrchestrationStatus, failed_is_error: bool) -> HttpResponse | None:
-    """The HTTP response to an ended instance, None while it runs. A text output is sent without quotes."""
-    from azure.functions import HttpResponse
-
-    runtime_status = status.runtime_status
-    code, body = 200, None
-    if runtime_status is OrchestrationRuntimeStatus.Completed:
-        body = status.output
-    elif runtime_status in (OrchestrationRuntimeStatus.Canceled, OrchestrationRuntimeStatus.Terminated):
-        body = status.to_json()
-    elif runtime_status is OrchestrationRuntimeStatus.Failed:
-        code, body = 500 if failed_is_error else 200, status.to_json()
-    else:
-        return None
-    return HttpResponse(
-        status_code=code,
-        body=body if isinstance(body, str) else json.dumps(body),
-        mimetype="application/json",
-        headers={"Content-Type": "application/json"},
-    )
-
-
 class Page:
     """One page of ids; `continuation_token` is None after the last."""
 
@@ -505,93 +325,3 @@ def _expect(answer: ops.OperationAnswer, kind: type[A]) -> A:
 
 def _is_missing(answer: ops.OperationAnswer) -> bool:
     return isinstance(answer, ops.Refused) and answer.code is ops.RefusalCode.NOT_FOUND
-
-
-# ---------------------------------------------------------------- the blocking twin
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-async def _sleep_blocking(seconds: float) -> None:
-    time.sleep(seconds)
-
-
-class _Blocking(BlockingCore, DurableOrchestrationClient):
-    """A client whose coroutines run to their end without an event loop."""
-
-    _sleep = staticmethod(_sleep_blocking)
-
-
-def _blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
-    """The blocking form of a client's method, with the same signature."""
-
-    @wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        coroutine = method(self._blocking_client, *args, **kwargs)
-        try:
-            coroutine.send(None)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        coroutine.close()
-        raise RuntimeError("a blocking client waited for an event loop")
-
-    return call
-
-
-class SyncDurableFunctionsClient(ClientCore):
-    """The client for plain functions: all methods of both SDK generations, blocking."""
-
-    def __init__(self, context: str, function_invocation_id: str | None = None) -> None:
-        super().__init__(context, function_invocation_id)
-        self._blocking_client = _Blocking(context, function_invocation_id)
-
-    schedule_new_orchestration = _blocking(DurableOrchestrationClient.schedule_new_orchestration)
-    get_orchestration_state = _blocking(DurableOrchestrationClient.get_orchestration_state)
-    get_orchestration_history = _blocking(DurableOrchestrationClient.get_orchestration_history)
-    get_all_orchestration_states = _blocking(DurableOrchestrationClient.get_all_orchestration_states)
-    list_instance_ids = _blocking(DurableOrchestrationClient.list_instance_ids)
-    wait_for_orchestration_start = _blocking(DurableOrchestrationClient.wait_for_orchestration_start)
-    wait_for_orchestration_completion = _blocking(DurableOrchestrationClient.wait_for_orchestration_completion)
-    raise_orchestration_event = _blocking(DurableOrchestrationClient.raise_orchestration_event)
-    terminate_orchestration = _blocking(DurableOrchestrationClient.terminate_orchestration)
-    suspend_orchestration = _blocking(DurableOrchestrationClient.suspend_orchestration)
-    resume_orchestration = _blocking(DurableOrchestrationClient.resume_orchestration)
-    rewind_orchestration = _blocking(DurableOrchestrationClient.rewind_orchestration)
-    restart_orchestration = _blocking(DurableOrchestrationClient.restart_orchestration)
-    purge_orchestration = _blocking(DurableOrchestrationClient.purge_orchestration)
-    purge_orchestrations_by = _blocking(DurableOrchestrationClient.purge_orchestrations_by)
-    get_entity = _blocking(DurableOrchestrationClient.get_entity)
-    get_all_entities = _blocking(DurableOrchestrationClient.get_all_entities)
-    clean_entity_storage = _blocking(DurableOrchestrationClient.clean_entity_storage)
-    signal_entity = _blocking(DurableOrchestrationClient.signal_entity)
-    start_new = _blocking(DurableOrchestrationClient.start_new)
-    get_status = _blocking(DurableOrchestrationClient.get_status)
-    get_status_all = _blocking(DurableOrchestrationClient.get_status_all)
-    get_status_by = _blocking(DurableOrchestrationClient.get_status_by)
-    raise_event = _blocking(DurableOrchestrationClient.raise_event)
-    terminate = _blocking(DurableOrchestrationClient.terminate)
-    suspend = _blocking(DurableOrchestrationClient.suspend)
-    resume = _blocking(DurableOrchestrationClient.resume)
-    rewind = _blocking(DurableOrchestrationClient.rewind)
-    restart = _blocking(DurableOrchestrationClient.restart)
-    purge_instance_history = _blocking(DurableOrchestrationClient.purge_instance_history)
-    purge_instance_history_by = _blocking(DurableOrchestrationClient.purge_instance_history_by)
-    read_entity_state = _blocking(DurableOrchestrationClient.read_entity_state)
-    wait_for_completion_or_create_check_status_response = _blocking(
-        DurableOrchestrationClient.wait_for_completion_or_create_check_status_response
-    )
-
-
-__all__ = [
-    "ClientTransport",
-    "DurableFunctionsClient",
-    "DurableOrchestrationClient",
-    "HttpManagementPayload",
-    "NoTaskHub",
-    "SyncDurableFunctionsClient",
-    "client_options",
-    "set_transport",
-    "transport",
-]

@@ -18,7 +18,9 @@ _DEFINED: dict[str, str] = {
     "app": "DFApp Blueprint",
     "codes": "Orchestrator Entity",
     "bindings": "OrchestrationTrigger ActivityTrigger EntityTrigger DurableClient",
-    "client": "DurableFunctionsClient DurableOrchestrationClient SyncDurableFunctionsClient Page",
+    "client": "DurableFunctionsClient Page",
+    "orchestration_client": "DurableOrchestrationClient",
+    "blocking_client": "SyncDurableFunctionsClient",
     "client_core": "HttpManagementPayload",
     "client_types": (
         "OrchestrationState OrchestrationStatus OrchestrationQuery OrchestrationFailedError EntityQuery "

@@ -11,8 +11,9 @@ import pytest
 
 import perdure as df
 from perdure.sdk.app import code_of
-from perdure.sdk.client import DurableOrchestrationClient, SyncDurableFunctionsClient
+from perdure.sdk.blocking_client import SyncDurableFunctionsClient
 from perdure.sdk.codes import EntityCode, OrchestratorCode
+from perdure.sdk.orchestration_client import DurableOrchestrationClient
 from perdure.sdk.references import durable_name, output_type
 from perdure.sdk.shapes import FunctionShapeError
 from tests.unit.sdk.client_binding import BINDING

@@ -15,9 +15,11 @@ import pytest
 from perdure.model import operations as ops
 from perdure.model.history import ExecutionStarted, HistoryEvent, OrchestratorStarted
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
-from perdure.sdk.client import DurableOrchestrationClient, SyncDurableFunctionsClient, set_transport
+from perdure.sdk.blocking_client import SyncDurableFunctionsClient
+from perdure.sdk.client_transport import set_transport
 from perdure.sdk.client_types import OrchestrationQuery, OrchestrationStatus
 from perdure.sdk.options import SdkOptions
+from perdure.sdk.orchestration_client import DurableOrchestrationClient
 from perdure.sdk.statuses import DurableOrchestrationStatus
 from perdure.sdk.types import EntityId, EntityInstanceId, OrchestrationRuntimeStatus
 from tests.unit.sdk.client_binding import BINDING, QUERY, RPC
