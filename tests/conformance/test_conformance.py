@@ -51,7 +51,8 @@ def test_generated_orchestrators_agree_with_the_published_executor(
 
 def test_a_disagreement_is_found_and_shrunk(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted fault (task_all gives its results in order of completion) is caught and shown as source and history."""
-    from perdure.sdk.tasks import RUNNING, SUCCEEDED, WhenAllTask
+    from perdure.sdk.compound_tasks import WhenAllTask
+    from perdure.sdk.tasks import RUNNING, SUCCEEDED
 
     sound = WhenAllTask.child_settled
 

@@ -6,13 +6,14 @@ import sys
 from typing import Any
 
 from perdure.sdk import mistakes
+from perdure.sdk.atomic_tasks import ActivityTask, SubOrchestrationTask
 from perdure.sdk.execution import Execution
 from perdure.sdk.expectation import Expectation
 from perdure.sdk.references import durable_name, output_type
 from perdure.sdk.retriable import RetryAbleTask
 from perdure.sdk.retry import check_policy
 from perdure.sdk.serialization import dumps, stored_input
-from perdure.sdk.tasks import ActivityTask, SubOrchestrationTask, TaskBase
+from perdure.sdk.tasks import TaskBase
 from perdure.sdk.types import ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER
 
 _getframe = sys._getframe

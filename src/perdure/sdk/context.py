@@ -10,21 +10,14 @@ from uuid import UUID
 
 from perdure.model.actions import SignalEntity
 from perdure.sdk import calls, determinism
+from perdure.sdk.atomic_tasks import EntityCallTask, EventTask, TimerTask
+from perdure.sdk.compound_tasks import WhenAllTask, WhenAnyTask
 from perdure.sdk.durable_http import call_http
 from perdure.sdk.execution import Execution
 from perdure.sdk.expectation import Expectation, decode
 from perdure.sdk.retry import check_policy
 from perdure.sdk.serialization import stored_input
-from perdure.sdk.tasks import (
-    SUCCEEDED,
-    AtomicTask,
-    EntityCallTask,
-    EventTask,
-    TaskBase,
-    TimerTask,
-    WhenAllTask,
-    WhenAnyTask,
-)
+from perdure.sdk.tasks import SUCCEEDED, AtomicTask, TaskBase
 from perdure.sdk.types import EntityId, FunctionContext, RetryOptions, RetryPolicy, TokenSource, scheduler_id
 
 if TYPE_CHECKING:

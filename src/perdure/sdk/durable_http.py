@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from perdure.sdk import determinism
+from perdure.sdk.atomic_tasks import ActivityTask, TimerTask
+from perdure.sdk.compound_tasks import SequenceTask
 from perdure.sdk.execution import Execution
 from perdure.sdk.serialization import dumps
-from perdure.sdk.tasks import SUCCEEDED, ActivityTask, SequenceTask, TaskBase, TimerTask
+from perdure.sdk.tasks import SUCCEEDED, TaskBase
 from perdure.sdk.types import HTTP_ACTION_NAME, DurableHttpRequest, DurableHttpResponse
 
 #: never sent on to where a 202 points

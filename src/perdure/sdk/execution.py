@@ -24,12 +24,14 @@ from perdure.model.history import (
     TaskFailed,
     TimerFired,
 )
+from perdure.sdk.atomic_tasks import EntityCallTask, EventTask
+from perdure.sdk.compound_tasks import CompoundTask
 from perdure.sdk.dialect import Dialect
 from perdure.sdk.expectation import decode
 from perdure.sdk.failures import TaskFailedError
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.serialization import loads, net_input
-from perdure.sdk.tasks import FAILED, SUCCEEDED, CompoundTask, EntityCallTask, EventTask, TaskBase, settle
+from perdure.sdk.tasks import FAILED, SUCCEEDED, TaskBase, settle
 
 if TYPE_CHECKING:
     from perdure.sdk.locks import CriticalSection

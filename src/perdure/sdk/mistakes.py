@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
+from perdure.sdk.atomic_tasks import EventTask, TimerTask
 from perdure.sdk.location import place, raising_module, raising_place
-from perdure.sdk.tasks import EventTask, TaskBase, TimerTask
+from perdure.sdk.tasks import TaskBase
 
 
 class OrchestratorMistake(TypeError):

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
 
 from perdure.model.actions import SendEvent, SignalEntity
 from perdure.sdk import calls, determinism
+from perdure.sdk.atomic_tasks import EntityCallTask, EventTask, TimerTask
+from perdure.sdk.compound_tasks import WhenAllTask, WhenAnyTask
 from perdure.sdk.context import continue_as_new, next_counter, set_custom_status
 from perdure.sdk.durable_http import call_http
 from perdure.sdk.execution import Execution
 from perdure.sdk.expectation import Expectation
 from perdure.sdk.locks import CriticalSection, EntityLock, lock_task
-from perdure.sdk.tasks import EntityCallTask, EventTask, TaskBase, TimerTask, WhenAllTask, WhenAnyTask
+from perdure.sdk.tasks import TaskBase
 from perdure.sdk.types import EntityId, EntityInstanceId, RetryPolicy, TokenSource, scheduler_id
 
 if TYPE_CHECKING:

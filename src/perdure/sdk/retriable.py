@@ -6,8 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from perdure.sdk.atomic_tasks import TimerTask
+from perdure.sdk.compound_tasks import SequenceTask
 from perdure.sdk.retry import next_pause
-from perdure.sdk.tasks import FAILED, RUNNING, SUCCEEDED, SequenceTask, TaskBase, TimerTask
+from perdure.sdk.tasks import FAILED, RUNNING, SUCCEEDED, TaskBase
 from perdure.sdk.types import RetryPolicy
 
 if TYPE_CHECKING:

@@ -9,13 +9,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from perdure.model.execution import TurnRequest
+from perdure.sdk.atomic_tasks import EventTask
+from perdure.sdk.compound_tasks import CompoundTask
 from perdure.sdk.execution import Execution
 from perdure.sdk.options import SdkOptions
 from perdure.sdk.orchestrator_code import OrchestratorCode, Prepared
 from perdure.sdk.replay import recorded_dialect, replay
 from perdure.sdk.retriable import RetryAbleTask
 from perdure.sdk.session import Session
-from perdure.sdk.tasks import RUNNING, CompoundTask, EventTask, TaskBase
+from perdure.sdk.tasks import RUNNING, TaskBase
 
 
 class Standing(Struct, frozen=True):

@@ -25,7 +25,9 @@ from perdure.model.history import (
     TimerFired,
 )
 from perdure.sdk import determinism
+from perdure.sdk.atomic_tasks import ActivityTask, EntityCallTask, EventTask, SubOrchestrationTask, TimerTask
 from perdure.sdk.codes import OrchestratorCode
+from perdure.sdk.compound_tasks import CompoundTask, WhenAnyTask
 from perdure.sdk.context import DurableOrchestrationContext
 from perdure.sdk.dialect import V1
 from perdure.sdk.durable_http import HttpTask
@@ -37,16 +39,7 @@ from perdure.sdk.orchestrator_code import Prepared
 from perdure.sdk.retriable import RetryAbleTask
 from perdure.sdk.serialization import dumps, stored_input
 from perdure.sdk.session import Session
-from perdure.sdk.tasks import (
-    ActivityTask,
-    CompoundTask,
-    EntityCallTask,
-    EventTask,
-    SubOrchestrationTask,
-    TaskBase,
-    TimerTask,
-    WhenAnyTask,
-)
+from perdure.sdk.tasks import TaskBase
 from perdure.sdk.types import HistoryEventType
 
 _LABEL = "\n\n$OutOfProcData$:"

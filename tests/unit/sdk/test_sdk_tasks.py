@@ -11,9 +11,10 @@ import pytest
 
 from perdure.model.actions import CancelTimer, CreateTimer, ScheduleTask
 from perdure.model.history import EventRaised, TaskFailed, TimerFired
+from perdure.sdk.compound_tasks import WhenAllTask
 from perdure.sdk.failures import TaskCancelledError, TaskFailedError
 from perdure.sdk.options import SdkOptions
-from perdure.sdk.tasks import AtomicTask, TaskBase, WhenAllTask
+from perdure.sdk.tasks import AtomicTask, TaskBase
 from perdure.sdk.types import TaskState
 from tests.unit.sdk.turns import Instance, completed, failure, output
 
