@@ -84,7 +84,7 @@ def test_start(host: Host, new_id: str) -> None:
 def test_start_refused(host: Host, new_id: str) -> None:
     text = error(host, 400, post(host, "orchestrators/nobody"))
     assert text.startswith("The function 'nobody' doesn't exist, is disabled, or is not an orchestrator function.")
-    assert "'echo', 'failing', 'parent', 'waiting'" in text
+    assert "'echo', 'failing', 'long_ids', 'parent', 'waiting'" in text
     assert "@" in error(host, 400, post(host, "orchestrators/echo/@a"))
     assert "256" in error(host, 400, post(host, "orchestrators/echo/" + "x" * 257))
     assert "not UTF-8" in error(host, 400, post(host, "orchestrators/echo/%ff"))
@@ -389,6 +389,7 @@ def test_other_hubs_and_stores(host: Host) -> None:
         assert (status.status_code, status.json()["runtimeStatus"]) == (202, "Pending")
         assert host.get(f"{WEBHOOK}/instances/x?{query.replace('taskHub=S', 'taskHub=s')}").status_code == 202
         assert host.delete(f"{WEBHOOK}/instances/x?{query.upper()}").status_code == 200
+    host.begin_webhook("echo")
     assert host.get(f"{WEBHOOK}/counts?connection=AzureWebJobsStorage").json()["total"] > 0
     assert "should contain only alphanumeric" in error(host, 400, _get(host, "instances?taskHub=no-hub!"))
 
@@ -416,6 +417,7 @@ def test_entities(host: Host) -> None:
 def test_times_of_clients_from_outside(host: Host) -> None:
     with perdure.client(host.url, sync=True) as client:
         last = datetime.max.replace(tzinfo=timezone.utc)
+        host.begin_webhook("echo")
         assert client.get_status_by(created_time_to=last)
         assert client.get_status_by(created_time_from=last) == []
         client.schedule_new_orchestration("echo", instance_id="in-8000-years", start_at=last)
@@ -445,7 +447,10 @@ def test_a_forwarded_host_that_is_none(host: Host, new_id: str) -> None:
         ([2, {}, 5000], "top is 5000. Expected 1 to 1000."),
         ([0, "echo", None, "{"], "input is no JSON text: '{'."),
         ([0, "echo", None, None, None, None, 2**60], "start_at is 1152921504606846976. Expected microseconds"),
-        ([2, {"statuses": [2**64]}], "A number is beyond 64 bits."),
+        ([2, {"statuses": [2**64]}], "statuses holds 18446744073709551616. Expected 0 (Running), 1 (Completed)"),
+        ([10, {"statuses": [99]}], "statuses holds 99. Expected 0 (Running), 1 (Completed)"),
+        ([17, 0, "forged"], "unknown continuation 'forged'"),
+        ([18, None, -1], "top is -1. Expected 1 to 1000."),
         ([99], "The body is not an operation of this version: Invalid value 99"),
         ({}, "The body is not an operation of this version"),
     ],

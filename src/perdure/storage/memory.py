@@ -520,7 +520,7 @@ def _position(continuation: str | None) -> tuple[int, int]:
     if not continuation:
         return (-1, -1)
     created, _, n = continuation.partition("-")
-    if not (created.isdigit() and n.isdigit() and len(continuation) < 50):
+    if not (continuation.isascii() and created.isdecimal() and n.isdecimal() and len(continuation) < 50):
         raise UnknownContinuation(continuation)
     return int(created), int(n)
 

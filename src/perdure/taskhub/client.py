@@ -71,6 +71,8 @@ from perdure.taskhub.audit import audit
 from perdure.taskhub.entity_storage import EntityCleaning
 from perdure.taskhub.hub import Answer, Hub
 from perdure.taskhub.hub_deletion import HubDeletion
+from perdure.taskhub.malformed import malformed
+from perdure.taskhub.pending_controls import status_to_come
 from perdure.taskhub.purging import ManyPurged, purge_one, purge_records
 from perdure.taskhub.refusals import gone, not_found, unavailable
 from perdure.taskhub.starting import entering, restart, start
@@ -87,7 +89,10 @@ class HubClient:
 
     def call(self, operation: Operation, done: Answer) -> None:
         """Carry out an operation; `done` gets its answer, a `Refused` when it cannot be done."""
-        if isinstance(operation, _READING):
+        wrong = malformed(operation)
+        if wrong is not None:
+            done(Refused(RefusalCode.BAD_REQUEST, wrong))
+        elif isinstance(operation, _READING):
             _OPERATIONS[type(operation)](self, operation, done)
         elif not self._hub.accepting:
             done(Refused(RefusalCode.UNAVAILABLE, "The host is not accepting work: it is starting or stopping."))
@@ -313,8 +318,19 @@ class HubClient:
             elif record.status in TERMINAL:
                 done(gone(instance_id, record.status))
             elif record.status in wrong:
-                label = record.status.label
-                done(Refused(RefusalCode.WRONG_STATE, text.format(id=instance_id, status=label), label))
+                status_to_come(
+                    self._hub.store,
+                    record,
+                    lambda status: judged(record, status),
+                    lambda error: done(unavailable(error)),
+                )
+            else:
+                judged(record, record.status)
+
+        def judged(record: InstanceRecord, status: RuntimeStatus) -> None:
+            if status in wrong:
+                said = text.format(id=instance_id, status=status.label)
+                done(Refused(RefusalCode.WRONG_STATE, said, status.label))
             else:
                 recorded = audit(verb, instance_id, operation.by, self._hub.committer.time(), operation.reason)
                 self._send(Message(record.n, event, instance_id=instance_id, audit=recorded), done)

@@ -27,6 +27,7 @@ KIND = "idempotency"
 #: how long a key is remembered, in microseconds
 REMEMBERED = 24 * 3600 * 1_000_000
 LONGEST_KEY = 256
+_LONGEST_READABLE = 512
 
 Answer = Callable[[OperationAnswer], None]
 Begin = Callable[[StartInstance, Answer], None]
@@ -58,9 +59,8 @@ class _KeyedStart:
         self, store: Store, operation: StartInstance, new_id: str, time: int, begin: Begin, done: Answer
     ) -> None:
         self._store, self._operation, self._begin, self._done = store, operation, begin, done
-        self._key = f"{operation.name.lower()}\n{operation.idempotency_key}"
-        digest = hashlib.sha256((operation.input or "").encode("utf-8", "surrogatepass")).hexdigest()
-        self._own = _Use(operation.instance_id or new_id, digest, time + REMEMBERED)
+        self._key = setting_key(operation.name, operation.idempotency_key or "")
+        self._own = _Use(operation.instance_id or new_id, _digest(operation.input or ""), time + REMEMBERED)
         self._time = time
 
     def look(self) -> None:
@@ -109,6 +109,20 @@ class _KeyedStart:
 
     def _failed(self, error: StoreError) -> None:
         self._done(Refused(RefusalCode.UNAVAILABLE, f"The store could not answer: {error}"))
+
+
+def setting_key(name: str, key: str) -> str:
+    """The setting that a key of a function is: readable, or a digest where it is more than every store can index."""
+    readable = f"{name.lower()}\n{key}"
+    return (
+        readable
+        if len(readable) <= _LONGEST_READABLE and readable.replace("\n", "").isprintable()
+        else _digest(readable)
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _text(use: _Use) -> str:

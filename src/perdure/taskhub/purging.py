@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from perdure.engine.lifecycle import open_tasks, unlocks
 from perdure.model.codec import decode_history
@@ -22,6 +24,7 @@ from perdure.storage.provider import StoreError, UnknownContinuation
 from perdure.taskhub.audit import audit, described
 from perdure.taskhub.entity_storage import EntityPurge
 from perdure.taskhub.hub import Answer, Hub
+from perdure.taskhub.malformed import FIRST_TIME, LAST_TIME
 from perdure.taskhub.parked import ParkedList
 from perdure.taskhub.refusals import not_found, unavailable
 
@@ -263,8 +266,8 @@ def _purge_family(
 class _Standing(msgspec.Struct, frozen=True, array_like=True):
     """Where a purge with a limit goes on: when it began, what it has deleted, and where the listing stands."""
 
-    begun: int
-    total: int
+    begun: Annotated[int, Meta(ge=FIRST_TIME, le=LAST_TIME)]
+    total: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
     continuation: str
 
 
@@ -308,7 +311,7 @@ class ManyPurged:
         try:
             standing = _decode.decode(continuation)
         except msgspec.DecodeError:
-            text = f"unknown continuation {continuation!r}: pass on what the last answer gave, or none"
+            text = f"unknown continuation {continuation[:100]!r}: pass on what the last answer gave, or none"
             self._done(Refused(RefusalCode.BAD_REQUEST, text))
             return
         self._begun, self._before, self._continuation = standing.begun, standing.total, standing.continuation

@@ -8,15 +8,20 @@ import pytest
 
 from perdure.model.instance import InstanceFilter
 from perdure.model.operations import (
+    Done,
     Listed,
     ListInstances,
     Operation,
     OperationAnswer,
     Purged,
     PurgeInstances,
+    RaiseEvent,
+    RefusalCode,
     Refused,
+    ResumeInstance,
     Started,
     StartInstance,
+    SuspendInstance,
 )
 from perdure.storage.memory import MemoryDatabase, MemoryStore
 from perdure.taskhub.client import HubClient
@@ -111,6 +116,26 @@ def test_a_refused_start_leaves_no_key(world: World) -> None:
     assert isinstance(world.ask(taken), Refused)
     world.ask(PurgeInstances(InstanceFilter(), include_running=True))
     assert world.ask(taken) == Started("one")
+
+
+def test_what_waits_counts_for_suspend_and_resume(world: World) -> None:
+    """No host is up that could carry them out."""
+    world.ask(StartInstance("x", "one"))
+    for _ in range(2):
+        assert isinstance(world.ask(ResumeInstance("one")), Refused)
+        assert world.ask(SuspendInstance("one")) == Done()
+        assert world.ask(ResumeInstance("one")) == Done()
+
+
+def test_a_resume_finds_the_suspend_behind_many_messages(world: World) -> None:
+    world.ask(StartInstance("x", "one"))
+    for number in range(600):
+        world.client.call(RaiseEvent("one", "e", str(number)), lambda answer: None)
+    world.ask(SuspendInstance("one"))
+    assert world.ask(ResumeInstance("one")) == Done()
+    refused = world.ask(ResumeInstance("one"))
+    text = "Cannot resume the orchestration instance one because instance is in the Pending state."
+    assert refused == Refused(RefusalCode.WRONG_STATE, text, "Pending")
 
 
 def test_purge_in_steps(world: World) -> None:
