@@ -60,7 +60,13 @@ class HubAccess:
             return
 
         async def ask() -> None:
-            done(await others.ask(operation, task_hub))
+            try:
+                answer = await others.ask(operation, task_hub)
+            except Exception as error:
+                # nobody waits in vain; what it was is logged by the loop
+                done(Refused(RefusalCode.UNAVAILABLE, f"Task hub '{task_hub}' could not be asked: {error!r}"))
+                raise
+            done(answer)
 
         task = asyncio.ensure_future(ask())
         self._asking.add(task)

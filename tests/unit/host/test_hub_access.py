@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -45,3 +46,27 @@ def test_lost_events(code: RefusalCode) -> None:
 def test_an_event_that_is_wrong_is_always_an_error() -> None:
     refused = Refused(RefusalCode.BAD_REQUEST, "no")
     assert asked(RaiseEvent("i", "go"), RefusalCode.BAD_REQUEST, False) == refused
+
+
+class Broken:
+    """Other hubs that cannot be asked, in a way that nobody foresaw."""
+
+    async def ask(self, operation: Operation, name: str) -> OperationAnswer:
+        raise OSError(24, "Too many open files")
+
+
+def test_who_asks_another_hub_is_answered_whatever_happens() -> None:
+    logged: list[str] = []
+
+    async def ask() -> OperationAnswer:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(repr(context["exception"])))
+        access = HubAccess("Hub")
+        access.open(Refusing(RefusalCode.GONE), Broken())  # type: ignore[arg-type]
+        answer = await asyncio.wait_for(access.ask(TerminateInstance("i"), "Another"), 5)
+        await asyncio.sleep(0)
+        gc.collect()
+        return answer
+
+    text = "Task hub 'Another' could not be asked: OSError(24, 'Too many open files')"
+    assert asyncio.run(ask()) == Refused(RefusalCode.UNAVAILABLE, text)
+    assert logged == ["OSError(24, 'Too many open files')"], "and the error is not lost"
