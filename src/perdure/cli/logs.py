@@ -42,7 +42,7 @@ def logs_command(
     except StartError as error:
         print_error(str(error))
         raise typer.Exit(USAGE if level is not None and "--level" in str(error) else FAILED) from None
-    path = log_path(config.script_root, task_hub_name or config.hub_name)
+    path = _log_of(config.script_root, config.hub_name, task_hub_name)
     if not path.exists() and not follow:
         print_error(f"There is no log yet: 'perdure start' writes {path}.")
         raise typer.Exit(FAILED)
@@ -58,6 +58,15 @@ def logs_command(
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
         _show(path, wanted, write, tail, follow)
         sys.stdout.flush()
+
+
+def _log_of(script_root: str, own_hub: str, hub: str | None) -> Path:
+    """The log of a hub, whose name may be written in upper or lower case."""
+    path = log_path(script_root, own_hub if hub is None or hub.lower() == own_hub.lower() else hub)
+    if path.exists():
+        return path
+    written = (other for other in path.parent.glob("*.log") if other.name.lower() == path.name.lower())
+    return next(written, path)
 
 
 def _level(text: str | None) -> int:

@@ -247,7 +247,10 @@ class Refused(_Answer, frozen=True, tag=0):
 
 
 class Started(_Answer, frozen=True, tag=1):
+    """`existed`: the instance was there already, and that will do (`RETURN_EXISTING`)."""
+
     instance_id: str
+    existed: bool = False
 
 
 class Done(_Answer, frozen=True, tag=2):

@@ -94,7 +94,7 @@ class _Start:
         elif self._replaces:
             self.begin()
         elif self._returns:
-            self._done(Started(self._new.instance_id))
+            self._done(Started(self._new.instance_id, existed=True))
         else:
             label = RuntimeStatus(verdict.status).label
             text = f"An Orchestration instance with the status {label} already exists."

@@ -70,7 +70,10 @@ def test_a_second_start_is_refused(run: Run) -> None:
     code, _, err = run("start-new", "--function-name", "hello", "--id", "one")
     assert code == 1
     assert err.startswith("Could not start new instance 'one'. An Orchestration instance with the status Pending")
-    assert run("start-new", "--function-name", "hello", "--id", "one", "--if-exists", "return")[0] == 0
+    code, out, _ = run("start-new", "--function-name", "other", "--id", "one", "--if-exists", "return")
+    assert (code, out.startswith("Nothing was started: instance 'one' of 'hello' is there since 20")) == (0, True)
+    assert out.endswith("its status is Pending.\n")
+    assert json_of(run, "start-new", "--function-name", "x", "--id", "one", "--if-exists", "return")["Name"] == "hello"
     assert run("start-new", "--function-name", "hello", "--id", "a/b")[0] == 1
 
 

@@ -47,6 +47,10 @@ def test_logs(run: Run, tmp_path: Path) -> None:
         "[2026-01-01T00:00:00.000Z] lines",
     ]
     assert "one" not in run("logs", "--level", "error")[1]
+    LogFile(log_path(tmp_path, "Other")).write([record("three")])
+    assert run("logs", "--task-hub-name", "TESTHUBNAME")[1] == run("logs")[1]
+    assert run("logs", "--task-hub-name", "oTHER")[1].endswith("three\n")
+    assert "nobody.log" in run("logs", "--task-hub-name", "nobody")[2]
     assert run("logs", "--instance", "i1")[1].count("\n") == 2
     assert run("logs", "--function", "step")[1].endswith("one\n")
     assert run("logs", "--tail", "1")[1].count("\n") == 2

@@ -93,14 +93,19 @@ def start_new(
         None if if_exists is None else _POLICIES[if_exists],
     )
     try:
-        started = target.expect(operation, Started).instance_id
+        started = target.expect(operation, Started)
     except CommandFailed as error:
         raise CommandFailed(f"Could not start new instance '{operation.instance_id}'. {error}", error.code) from None
-    record = target.expect(GetInstance(started), Found).record
+    record = target.expect(GetInstance(started.instance_id), Found).record
     if target.json:
         print_json(state_json(record))
+    elif started.existed:
+        print(
+            f"Nothing was started: instance '{record.instance_id}' of '{record.name}' is there since "
+            f"{full_time(record.created)}, its status is {record.status.label}."
+        )
     else:
-        print(f"Started '{function_name}' at {full_time(record.created)}. Instance ID: '{started}'.")
+        print(f"Started '{function_name}' at {full_time(record.created)}. Instance ID: '{record.instance_id}'.")
 
 
 @declared(app, "raise-event")
