@@ -52,7 +52,15 @@ class Decision(Struct, frozen=True):
 def begin(state: RuntimeState, dialect: int = 0, app: str = "") -> ExecutionStarted:
     """The first event of the current generation, which runs in this dialect of the SDK, in the app as it is now."""
     return ExecutionStarted(
-        state.name, state.input, state.version, state.parent_id, state.tags, logic=LOGIC, dialect=dialect, app=app
+        state.name,
+        state.input,
+        state.version,
+        state.parent_id,
+        state.tags,
+        logic=LOGIC,
+        dialect=dialect,
+        app=app,
+        scheduled_start_time=0 if state.generation else state.not_before,
     )
 
 

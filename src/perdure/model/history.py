@@ -29,6 +29,7 @@ class ExecutionStarted(_Event, frozen=True, tag="ExecutionStarted"):
 
     `logic` is the engine's rule set, `dialect` the SDK whose answers the code gets (1 or 2; 0: not recorded), `app` the
     fingerprint of the app. The generation is replayed by these, whatever the app and this package have become.
+    `scheduled_start_time`: when an instance that was started for later could begin at the earliest, 0 for others.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ExecutionStarted(_Event, frozen=True, tag="ExecutionStarted"):
     logic: int = 0
     dialect: int = 0
     app: str = ""
+    scheduled_start_time: int = 0
 
 
 class TaskScheduled(_Event, frozen=True, tag="TaskScheduled"):

@@ -178,7 +178,8 @@ class _Shaping:
 
     def execution_started(self, event: h.ExecutionStarted) -> dict[str, Any]:
         fields: dict[str, Any] = {"FunctionName": event.name, **self.input(event.input)}
-        fields.update(Correlation=None, ScheduledStartTime=None, Generation=self.record.generation)
+        planned = full_time(event.scheduled_start_time) if event.scheduled_start_time else None
+        fields.update(Correlation=None, ScheduledStartTime=planned, Generation=self.record.generation)
         record = self.record
         if record.trace is not None:
             fields.update(_parent(trace_context.orchestration_parent(record.trace, record.parent_n, *_which(record))))

@@ -81,7 +81,7 @@ class TaskHub:
         self.shift.begin(registered.token)
         self.dispatcher.begin()
         self.timers.begin(registered.token, self.committer.time)
-        self.departure.begin(registered.token)
+        self.departure.begin(registered.token, self.ownership.listed)
         self.accepting = True
         self.ownership.begin(registered.token)
         self.activities.look()
@@ -100,7 +100,7 @@ class TaskHub:
         for instance in self.registry.warm.all():
             self._executor.drop_session(instance.state.n)
         self.ownership.end()
-        self.departure.begin(0)
+        self.departure.begin(0, {})
         self.committer.stop()
         self.registry.begin(0, self.committer.time)
         self.timers.begin(0, self.committer.time)
@@ -159,6 +159,7 @@ class TaskHub:
         self.ownership.app_changed(self.options)
         self.activities.app_changed(self.options)
         if self.token:
+            self.departure.app_changed()
             self.dispatcher.app_changed(options.fingerprint)
 
     def retire(self) -> None:
@@ -207,7 +208,7 @@ class TaskHub:
         """Close the token, so that others can take over at once."""
         token, self.token, self.accepting = self.token, 0, False
         self.ownership.end()
-        self.departure.begin(0)
+        self.departure.begin(0, {})
         self.committer.stop()
         self.timers.begin(0, self.committer.time)
         if not token:

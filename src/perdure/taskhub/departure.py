@@ -8,6 +8,7 @@ from perdure.storage.provider import StoreError
 from perdure.taskhub.shift import Shift
 
 _RETRY_SECONDS = 0.2
+Names = dict[str, tuple[str, ...]]
 #: how long instances wait for the turns under way of others before they are given away one by one
 _TURNS_MAY_END = 0.5
 
@@ -19,7 +20,8 @@ class Departure:
     something waits one by one: a long turn keeps its own instance only.
 
     Whether others may have the instances is told to the store one call at a time; the last wish counts. `on_back` is
-    called when the instances that nobody took meanwhile are this host's again.
+    called when the instances that nobody took meanwhile are this host's again. So is what the app consists of, when
+    it was loaded anew: other hosts go by what the store has of this one.
     """
 
     def __init__(
@@ -32,12 +34,38 @@ class Departure:
         self.wanted = False
         self._drains = 0
         self._token = 0
+        self._listed: Names = {}
         self._away = self._telling = False
 
-    def begin(self, token: int) -> None:
-        """Start under a token whose instances are its own; 0: none is held."""
-        self._token = token
+    def begin(self, token: int, listed: Names) -> None:
+        """Start under a token whose instances are its own, and with which the store has listed these functions; 0: none
+        is held."""
+        self._token, self._listed = token, listed
         self._away = self._telling = False
+        self.app_changed()
+
+    def app_changed(self) -> None:
+        """Tell which functions this host has now, if that is not known; whoever is away tells it when it comes back."""
+        names = self._shift.options.names
+        if self._telling or self._away or not self._token or names == self._listed:
+            return
+        self._telling = True
+        token = self._token
+
+        def told(answer: bool | StoreError) -> None:
+            if token != self._token:
+                return
+            self._telling = False
+            if isinstance(answer, StoreError):
+                self._shift.telemetry.store_failed(str(answer))
+                self._shift.clock.later(_RETRY_SECONDS, self._tell_again)
+            elif answer:
+                self._listed = names
+                self._tell_again()
+            else:
+                self._shift.committer.on_dead()
+
+        self._shift.store.come_back(token, names, told)
 
     def drain(self, done: Callable[[], None]) -> None:
         """Take nothing new; `done` when what runs has ended and is durable."""
@@ -64,7 +92,7 @@ class Departure:
     def resume(self) -> bool:
         """Take work again. False: the instances were given away, and `on_back` says when that is undone."""
         self.wanted = self._shift.registry.full = False
-        if not self._away and not self._telling:
+        if not self._away:
             return True
         self._tell()
         return False
@@ -81,7 +109,7 @@ class Departure:
         if self._telling or not self._token:
             return
         self._telling = True
-        token, leaving = self._token, self.wanted
+        token, leaving, names = self._token, self.wanted, self._shift.options.names
 
         def told(answer: bool | StoreError | None) -> None:
             if token != self._token:
@@ -97,14 +125,17 @@ class Departure:
             elif leaving:
                 self.on_away()
             else:
-                self._away = False
+                self._away, self._listed = False, names
+                self.app_changed()
                 self.on_back()
 
         if leaving:
             self._shift.store.leave(token, told)
         else:
-            self._shift.store.come_back(token, self._shift.options.names, told)
+            self._shift.store.come_back(token, names, told)
 
     def _tell_again(self) -> None:
         if self._away:
             self._tell()
+        else:
+            self.app_changed()

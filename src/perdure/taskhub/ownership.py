@@ -35,6 +35,8 @@ class Ownership:
         self._scan_again = False
         self._left_behind = False
         self._passed_over: tuple[str, ...] = ()
+        #: the functions that this host had when it registered
+        self.listed: dict[str, tuple[str, ...]] = {}
         #: others may have left activities that nobody runs
         self.on_abandoned_work: Callable[[], None] = lambda: None
         #: the store raised the beat: this host is alive for all to see
@@ -42,7 +44,7 @@ class Ownership:
         self.on_alone: Callable[[bool], None] = lambda alone: None
 
     def app_changed(self, options: HubOptions) -> None:
-        """What the next registration says of the app."""
+        """What counts of the app from now on, and what the next registration says of it."""
         self._options = options
 
     def register(self, done: Callable[[Registered], None]) -> None:
@@ -58,6 +60,7 @@ class Ownership:
                 self._clock.later(_RETRY_SECONDS, lambda: self.register(done))
                 return
             self._telemetry.registered(answer.token)
+            self.listed = registration.names
             done(answer)
 
         self._store.register(registration, registered)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from perdure.model.actions import (
     CompleteOrchestration,
+    ContinueAsNewWith,
     CreateSubOrchestration,
     CreateTimer,
     LockEntities,
     ScheduleTask,
 )
-from perdure.model.history import EventRaised, TimerFired
+from perdure.model.history import EventRaised, ExecutionStarted, TimerFired
+from perdure.model.history_view import full_time, history_json
 from perdure.model.instance import InstanceFilter
 from perdure.model.operations import (
     Done,
@@ -34,6 +37,7 @@ from perdure.model.operations import (
     SuspendInstance,
 )
 from perdure.storage.memory import Fate
+from perdure.storage.provider import StoreError
 from perdure.testing.clock import VirtualClock
 from tests.unit.taskhub.scripted import Bench
 
@@ -56,6 +60,60 @@ def test_more_instances_than_fit_in_memory_all_complete():
     assert len(bench.hub.registry.warm) <= 10
 
 
+def test_other_hosts_learn_of_functions_that_came_with_new_code():
+    one = Bench({"Chain": chain})
+    other = Bench({"Chain": chain}, database=one.database)
+    one.time.advance(4)
+    names = {**one.hub.options.names, "activity": ("A", "New")}
+    one.hub.app_changed(replace(one.hub.options, names=names))
+    one.time.advance(2)
+    assert other.hub.shift.catalog.unknown("activity", "New") is None
+    other.hub.app_changed(replace(other.hub.options, names={"activity": ("A",)}))
+    one.time.advance(2)
+    for bench in (one, other):
+        assert bench.hub.shift.catalog.unknown("activity", "Fail") is not None, "nobody has that any more"
+        assert bench.hub.shift.catalog.unknown("activity", "New") is None
+
+
+def test_new_functions_are_told_again_until_the_store_has_them_and_by_hosts_that_come_back():
+    one = Bench({"Chain": chain})
+    other = Bench({"Chain": chain}, database=one.database)
+    one.time.advance(4)
+    store, come_back = one.store, one.store.come_back
+    answers = [StoreError("not now")]
+
+    def fails_once(token, names, done):
+        if answers:
+            one.clock.soon(lambda: done(answers.pop()))
+        else:
+            come_back(token, names, done)
+
+    def load(name):
+        names = {**one.hub.options.names, "activity": ("A", name)}
+        one.hub.app_changed(replace(one.hub.options, names=names))
+
+    def known(*names):
+        one.time.advance(2)
+        return [name for name in names if other.hub.shift.catalog.unknown("activity", name) is None]
+
+    store.come_back = fails_once
+    load("First")
+    load("Second")
+    assert (known("First", "Second"), answers) == (["Second"], [])
+    drained, resumed = [], []
+    load("Third")
+    one.hub.drain(lambda: drained.append(True))
+    one.time.advance(1)
+    load("Fourth")
+    assert known("Third", "Fourth") == ["Third"], "it is away"
+    one.hub.resume(lambda: resumed.append(True))
+    load("Fifth")
+    assert (drained, resumed, known("Fourth", "Fifth")) == ([True], [True], ["Fifth"])
+    load("Sixth")
+    one.hub.resume(lambda: resumed.append(True))
+    assert (resumed, known("Sixth")) == ([True, True], ["Sixth"]), "it was not away"
+
+
 def test_a_start_for_later_waits_in_the_store():
     bench = Bench({"Chain": chain})
     bench.call(StartInstance("Chain", "c1", start_at=bench.time.now + 600_000_000))
@@ -65,6 +123,35 @@ def test_a_start_for_later_waits_in_the_store():
     assert bench.status("c1") == "Pending"
     bench.time.advance(0.2)
     assert bench.status("c1") == "Completed"
+
+
+def test_the_history_says_for_when_a_start_was_scheduled():
+    bench = Bench({"Chain": chain})
+    planned = bench.time.now + 600_000_000
+
+    def started(instance_id):
+        (event, *_) = (e for e in bench.wait(instance_id).history if isinstance(e, ExecutionStarted))
+        return event
+
+    bench.call(StartInstance("Chain", "now"))
+    bench.call(StartInstance("Chain", "later", start_at=planned))
+    assert (started("now").scheduled_start_time, "ScheduledStartTime" in str(encode(started("now")))) == (0, False)
+    bench.time.advance(600)
+    assert started("later").scheduled_start_time == planned
+    record = bench.call(GetInstance("later")).record
+    (shown, *_) = history_json(record, [started("later")], show_input=True, show_output=True)
+    assert shown["ScheduledStartTime"] == full_time(planned)
+
+
+def test_only_the_first_generation_was_scheduled():
+    def again(step, events):
+        first = any(isinstance(e, ExecutionStarted) and e.input is None for e in events)
+        return [ContinueAsNewWith("1")] if first else [CompleteOrchestration("2")]
+
+    bench = Bench({"Again": again})
+    bench.call(StartInstance("Again", "a", start_at=bench.time.now + 1_000_000))
+    (event, *_) = (e for e in bench.wait("a").history if isinstance(e, ExecutionStarted))
+    assert (event.input, event.scheduled_start_time) == ("1", 0)
 
 
 def test_evicted_sleepers_are_loaded_by_their_timer_and_events():
