@@ -162,3 +162,44 @@ def test_who_did_what(new_host: Callable[..., Host], store: str) -> None:
     by_url = [sys.executable, "-m", "perdure", "durable", "terminate", "c", "--reason", "x", "--url", host.url]
     assert subprocess.run(by_url, capture_output=True, timeout=60, check=False).returncode == 0
     assert recorded("c") == [("terminate", f"{me} (command line) from 127.0.0.1", "x", "accepted")]
+
+
+def test_ids_that_orchestrators_give(new_host: Callable[..., Host], store: str) -> None:
+    host = new_host(APPS / "managed", settings={"PERDURE_STORE": store}).start()
+    host.begin_webhook("long_ids", 682, "fit")
+    host.begin_webhook("long_ids", 900, "too-long")
+    assert host.completed("fit") == [1, None]
+    failed = host.finished("too-long")
+    assert failed["runtimeStatus"] == "Failed", "the signal has nobody to tell"
+    assert failed["output"].startswith("Orchestrator function 'long_ids' failed: The instance ID '@counter@")
+    assert failed["output"].endswith("has 2700 bytes in UTF-8. Expected at most 2048.")
+    history = host.status("too-long", showHistory="true")["historyEvents"]  # type: ignore[index]
+    reasons = [event["Reason"] for event in history if event["EventType"].endswith("Failed")]
+    assert len(reasons) == 2
+    assert all(reason.endswith("has 2700 bytes in UTF-8. Expected at most 2048.") for reason in reasons), reasons
+
+
+def test_keys_of_any_kind_start_once(new_host: Callable[..., Host], store: str) -> None:
+    host = new_host(APPS / "managed", settings={"PERDURE_STORE": store}).start()
+    for name, key in (("echo", "a\0b"), ("f" * 6000, "k"), ("echo", "\u4e00" * 256)):
+        start = [0, name, None, "1", None, None, 0, None, key]
+        answers = {host.post(f"{WEBHOOK}/operations?taskHub=Other", start).text for _ in range(2)}
+        assert (len(answers), answers.pop()[:2]) == (1, "[1")
+
+
+def test_numbers_that_no_store_takes(new_host: Callable[..., Host], store: str) -> None:
+    host = new_host(APPS / "managed", settings={"PERDURE_STORE": store}).start()
+    huge = 2**64
+    for hub in ("", "?taskHub=Other"):
+        host.post(f"{WEBHOOK}/operations{hub}", [0, "echo", "one"])
+        for operation in (
+            [2, {}, 10, f'["created",[{huge},1]]'],
+            [2, {"id_prefix": "a"}, 10, f'["id",[{huge}]]'],
+            [10, {}, True, False, 1, f'[{huge},0,"x"]'],
+            [10, {}, True, False, 1, f'[1,0,"[\\"created\\",[{huge},1]]"]'],
+            [17, 1, str(huge)],
+        ):
+            answer = host.post(f"{WEBHOOK}/operations{hub}", operation)
+            told = f"{operation}: {answer.status_code} {answer.text}"
+            assert "unknown continuation" in answer.text, told
+    assert "Traceback" not in host.log()

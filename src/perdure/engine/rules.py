@@ -44,7 +44,7 @@ from perdure.model.history import (
     TimerCreated,
     TimerFired,
 )
-from perdure.model.instance import InstanceKind, RuntimeStatus, execution_id
+from perdure.model.instance import InstanceKind, RuntimeStatus, execution_id, too_long_id
 
 #: work rows that one turn writes itself; the rest follows in chunks (design 4.4)
 WORK_PER_TURN = 500
@@ -212,7 +212,7 @@ def _bad_child_id(state: RuntimeState, instance_id: str) -> str | None:
         return (
             "The instance ID of a sub-orchestration must be different than the instance ID of a parent orchestration."
         )
-    return None
+    return too_long_id(instance_id)
 
 
 def _send_event(draft: Draft, action: SendEvent) -> None:
@@ -243,9 +243,9 @@ def entity_name(scheduler_id: str) -> str:
 def _call_entity(draft: Draft, action: CallEntity) -> None:
     state = draft.state
     draft.events.append(EntityOperationCalled(action.id, action.entity, action.operation, action.input))
-    unknown = draft.catalog.unknown("entity", entity_name(action.entity))
-    if unknown is not None:
-        draft.answer(action.id, EntityOperationFailed(action.id, unknown, FailureDetails("ValueError", unknown)))
+    refusal = draft.catalog.unknown("entity", entity_name(action.entity)) or too_long_id(action.entity)
+    if refusal is not None:
+        draft.answer(action.id, EntityOperationFailed(action.id, refusal, FailureDetails("ValueError", refusal)))
         return
     request = EntityOperationRequested(
         action.operation,
@@ -262,7 +262,7 @@ def _call_entity(draft: Draft, action: CallEntity) -> None:
 
 def _signal_entity(draft: Draft, action: SignalEntity) -> None:
     draft.events.append(EntityOperationSignaled(action.id, action.entity, action.operation, action.input, action.due))
-    if draft.catalog.unknown("entity", entity_name(action.entity)) is not None:
+    if draft.catalog.unknown("entity", entity_name(action.entity)) is not None or _ends_by_id(draft, action.entity):
         return
     request = EntityOperationRequested(
         action.operation,
@@ -277,10 +277,22 @@ def _signal_entity(draft: Draft, action: SignalEntity) -> None:
 def _lock_entities(draft: Draft, action: LockEntities) -> None:
     state = draft.state
     draft.events.append(EntityLocksRequested(action.id, action.entities))
+    if any(_ends_by_id(draft, entity) for entity in action.entities):
+        return
     request = EntityLockRequested(
         state.n, state.instance_id, state.generation, action.id, action.entities, timestamp=draft.time
     )
     draft.to_entity(action.entities[0], request)
+
+
+def _ends_by_id(draft: Draft, entity: str) -> bool:
+    """Nothing that waits could be told that an id is too long: the orchestration fails."""
+    problem = too_long_id(entity)
+    if problem is None:
+        return False
+    reason = f"Orchestrator function '{draft.state.name}' failed: {problem}"
+    _finish(draft, CompleteOrchestration(reason, FailureDetails("ValueError", problem)))
+    return True
 
 
 def _unlock_entities(draft: Draft, action: UnlockEntities) -> None:

@@ -13,6 +13,8 @@ _TOKEN_BITS = 24
 LONGEST_ID = 256
 #: of "@name@key"; what every store can index
 LONGEST_ENTITY_ID = 512
+#: of ids that orchestrators and entities give, in UTF-8: what every store can index, whatever its characters
+LONGEST_ID_BYTES = 2048
 #: what stands for bytes of a request that are no text: different ids would become one
 _UNDECODABLE = "\ufffd"
 _BAD_ID = frozenset("/\\#?" + _UNDECODABLE)
@@ -87,6 +89,16 @@ def bad_entity_id(entity: str) -> str | None:
     if not entity.startswith("@") or not name or not at:
         return f"'{entity[:80]}' names no entity. Expected @name@key."
     return _unusable("Entity keys", key, LONGEST_ENTITY_ID - len(name) - 2)
+
+
+def too_long_id(instance_id: str) -> str | None:
+    """Why no store could find an instance by this id, or None."""
+    if len(instance_id) * 4 <= LONGEST_ID_BYTES:
+        return None
+    size = len(instance_id.encode("utf-8", "surrogatepass"))
+    if size <= LONGEST_ID_BYTES:
+        return None
+    return f"The instance ID '{instance_id[:80]}...' has {size} bytes in UTF-8. Expected at most {LONGEST_ID_BYTES}."
 
 
 def _unusable(what: str, text: str, longest: int) -> str | None:

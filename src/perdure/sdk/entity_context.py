@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from perdure.model.execution import EntitySignal, EntityStart
-from perdure.model.instance import bad_instance_id
+from perdure.model.instance import bad_instance_id, too_long_id
 from perdure.sdk.references import durable_name
 from perdure.sdk.serialization import dumps, loads, stored_input
 from perdure.sdk.typed import convert
@@ -40,7 +40,11 @@ class Outbox:
     def signal(self, entity: AnyEntity, operation: str, value: Any, at: datetime | None) -> None:
         """Send an operation to another entity, now or at a time."""
         text = None if value is None else dumps(value, "input")
-        self.signals.append(EntitySignal(scheduler_id(entity), operation, text, _microseconds(at), self.operation))
+        identifier = scheduler_id(entity)
+        wrong = too_long_id(identifier)
+        if wrong is not None:
+            raise ValueError(wrong)
+        self.signals.append(EntitySignal(identifier, operation, text, _microseconds(at), self.operation))
 
     def start(self, orchestrator: Any, value: Any, instance_id: str | None, version: str | None) -> str:
         """Start an orchestration and give its id."""

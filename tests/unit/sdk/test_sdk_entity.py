@@ -352,3 +352,12 @@ def test_an_orchestration_is_not_started_under_an_id_that_it_may_not_have() -> N
     decided = batch(starter, ("start", "@counter@a"), ("start", "fine"))
     assert "must not start with '@'" in decided.results[0].reason
     assert [start.instance_id for start in decided.starts] == ["fine"]
+
+
+def test_what_has_an_id_that_no_store_can_index_is_not_signalled() -> None:
+    def sender(context: df.DurableEntityContext) -> None:
+        context.signal_entity(df.EntityId("b", context.get_input()), "op")
+
+    decided = batch(sender, ("go", "\u4e00" * 700), ("go", "fine"))
+    assert "has 2103 bytes in UTF-8. Expected at most 2048." in decided.results[0].reason
+    assert [signal.entity for signal in decided.signals] == ["@b@fine"]

@@ -28,6 +28,24 @@ def parent(context):
     return (yield context.call_sub_orchestrator("waiting", None, f"{context.instance_id}-child"))
 
 
+@app.orchestration_trigger(context_name="context")
+def long_ids(context):
+    # of 3 bytes each, which nothing makes shorter
+    characters = "".join(chr(0x4E00 + number * 7919 % 20000) for number in range(2000))
+    size = context.get_input()
+    said = []
+    for call in (
+        lambda: context.call_sub_orchestrator("echo", 1, characters[:size]),
+        lambda: context.call_entity(df.EntityId("counter", characters[: size - 3]), "add", 2),
+    ):
+        try:
+            said.append((yield call()))
+        except Exception as error:
+            said.append(str(error))
+    context.signal_entity(df.EntityId("counter", characters[: size - 3]), "add", 3)
+    return said
+
+
 @app.activity_trigger(input_name="text")
 def fail(text: str) -> str:
     raise ValueError(text)
