@@ -461,6 +461,7 @@ def test_operations_that_no_hub_could_work_with(host: Host, operation: Any, text
 
 def test_make_primary(host: Host) -> None:
     assert "not using the AppLease feature" in error(host, 500, post(host, "makeprimary"))
+    assert host.request("HEAD", f"{WEBHOOK}/makeprimary").status_code == 404
 
 
 def test_races_of_a_singleton(host: Host) -> None:

@@ -202,4 +202,6 @@ def test_numbers_that_no_store_takes(new_host: Callable[..., Host], store: str) 
             answer = host.post(f"{WEBHOOK}/operations{hub}", operation)
             told = f"{operation}: {answer.status_code} {answer.text}"
             assert "unknown continuation" in answer.text, told
+        audited = host.post(f"{WEBHOOK}/operations{hub}", [18, 'a\0["'])
+        assert audited.json() in ([11, []], [0, "not_found", "There is no task hub 'Other' in this store.", ""])
     assert "Traceback" not in host.log()

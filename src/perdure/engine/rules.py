@@ -44,7 +44,7 @@ from perdure.model.history import (
     TimerCreated,
     TimerFired,
 )
-from perdure.model.instance import InstanceKind, RuntimeStatus, execution_id, too_long_id
+from perdure.model.instance import InstanceKind, RuntimeStatus, execution_id, is_entity_id, too_long_id
 
 #: work rows that one turn writes itself; the rest follows in chunks (design 4.4)
 WORK_PER_TURN = 500
@@ -206,7 +206,7 @@ def _takes_child(draft: Draft, name: str) -> bool:
 
 def _bad_child_id(state: RuntimeState, instance_id: str) -> str | None:
     """Why a child may not have this id (sdk-api.md 4.9)."""
-    if instance_id.startswith("@"):
+    if is_entity_id(instance_id):
         return f"The instance ID '{instance_id}' of a sub-orchestration must not start with '@'."
     if instance_id.lower() in (state.instance_id.lower(), (state.parent_id or "").lower()):
         return (
@@ -217,6 +217,8 @@ def _bad_child_id(state: RuntimeState, instance_id: str) -> str | None:
 
 def _send_event(draft: Draft, action: SendEvent) -> None:
     draft.events.append(EventSent(action.id, action.instance_id, action.name, action.input))
+    if is_entity_id(action.instance_id):
+        return  # as when nobody has the id: entities take operations only
     trace = None if draft.span is None else raised_span(draft.span, action.id)
     raised = EventRaised(action.name, action.input, timestamp=draft.time, trace=trace)
     draft.messages.append(Message(0, raised, instance_id=action.instance_id))

@@ -142,7 +142,8 @@ class ClientHubs:
             await self._close(next(iter(self._open)))
         try:
             return await asyncio.shield(entry[1])
-        except StartError:
+        except Exception:
+            # whatever it was: the next one tries again
             if self._open.get(name) is entry:
                 await self._close(name)
             raise

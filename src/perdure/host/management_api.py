@@ -136,7 +136,7 @@ class ManagementApi:
                     return await carry_out(request, self._ask, hub, request.address(self._forwarded))
                 case [method, "entities", *rest] if len(rest) <= 2:
                     return await self._entities(request, parameters, hub, method, rest)
-                case [_, "makeprimary"]:
+                case ["GET" | "PUT" | "POST" | "DELETE" | "OPTIONS", "makeprimary"]:
                     return conflict("Cannot make current app primary. This app is not using the AppLease feature.")
                 case _:
                     return EMPTY[404]

@@ -76,9 +76,14 @@ def entity_scheduler_id(name: str, key: str) -> str:
     return f"@{name.lower()}@{key}"
 
 
+def is_entity_id(instance_id: str) -> bool:
+    """Whether this can only be the id of an entity."""
+    return instance_id.startswith("@")
+
+
 def bad_instance_id(instance_id: str) -> str | None:
     """Why this cannot be the id of an orchestration (http-api.md 2), or None."""
-    if instance_id.startswith("@"):
+    if is_entity_id(instance_id):
         return f"Instance IDs must not start with '@'; that form names entities. Received '{instance_id[:80]}'."
     return _unusable("Instance IDs", instance_id, LONGEST_ID)
 
@@ -86,7 +91,7 @@ def bad_instance_id(instance_id: str) -> str | None:
 def bad_entity_id(entity: str) -> str | None:
     """Why no client can signal the entity of this scheduler id (http-api.md 7), or None."""
     name, at, key = entity[1:].partition("@")
-    if not entity.startswith("@") or not name or not at:
+    if not is_entity_id(entity) or not name or not at:
         return f"'{entity[:80]}' names no entity. Expected @name@key."
     return _unusable("Entity keys", key, LONGEST_ENTITY_ID - len(name) - 2)
 

@@ -29,6 +29,7 @@ from perdure.model.instance import (
     Page,
     RuntimeStatus,
     bad_entity_id,
+    is_entity_id,
 )
 from perdure.model.operations import (
     AuditEntry,
@@ -255,6 +256,10 @@ class HubClient:
         self._hub.committer.send(message, sent)
 
     def _raise(self, operation: RaiseEvent, done: Answer) -> None:
+        if is_entity_id(operation.instance_id):
+            # entities take operations only: it would lie there for ever
+            done(not_found(operation.instance_id))
+            return
         hub, parent = self._hub, entering(self._hub, operation.trace)
         trace = None if parent is None else raised_span(parent, hub.shift.new_number())
         time, target = hub.committer.time(), operation.instance_id

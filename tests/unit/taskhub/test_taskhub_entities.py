@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.model.actions import CallEntity, CompleteOrchestration, CreateTimer, LockEntities, UnlockEntities
+from perdure.model.actions import (
+    CallEntity,
+    CompleteOrchestration,
+    CreateTimer,
+    LockEntities,
+    SendEvent,
+    UnlockEntities,
+)
 from perdure.model.commit_plan import Message, MessageVerdict
 from perdure.model.history import EntityOperationCompleted, EntityOperationFailed, EntityOperationRequested
 from perdure.model.instance import decode_lock
@@ -15,9 +22,13 @@ from perdure.model.operations import (
     EntityFound,
     Found,
     GetInstance,
+    InspectInstance,
     Purged,
     PurgeInstance,
+    RaiseEvent,
     ReadEntity,
+    RefusalCode,
+    Refused,
     SignalEntityOperation,
     StartInstance,
     TerminateInstance,
@@ -26,6 +37,19 @@ from perdure.taskhub import purging, registry
 from tests.unit.taskhub.scripted import Bench
 
 HITS = "@counter@hits"
+
+
+def test_an_event_for_an_entity_reaches_nobody():
+    bench = Bench({"Sends": lambda step, events: [SendEvent(0, HITS, "go", "1"), CompleteOrchestration("1")]})
+    add(bench, 1)
+    bench.time.advance(1)
+    assert bench.call(RaiseEvent(HITS, "go")) == Refused(RefusalCode.NOT_FOUND, f"No instance with ID '{HITS}' found.")
+    bench.call(StartInstance("Sends", "s"))
+    bench.wait("s")
+    inspected = bench.call(InspectInstance(HITS))
+    assert inspected.inbox == []
+    assert bench.call(PurgeInstance(HITS), within=0.5) == Purged(1)
+    assert bench.status(HITS) == ""
 
 
 def add(bench: Bench, amount: int, entity: str = HITS) -> None:

@@ -410,9 +410,11 @@ class PostgresProvider:
         self._ask(self._claims, operation, done)
 
     def audit(self, target: str | None, n: int, limit: int, done: Callback[list[Audit]]) -> None:
+        recorded = None if target is None else batches.clean(target)
+
         async def operation(connection: Connection) -> list[Audit]:
             text = f"SELECT * FROM {self._name('audit')}($1, $2, $3, $4)"
-            return [audit_of(row) for row in await connection.fetch(text, self._hub, target, n, limit)]
+            return [audit_of(row) for row in await connection.fetch(text, self._hub, recorded, n, limit)]
 
         self._ask(self._reads, operation, done)
 
