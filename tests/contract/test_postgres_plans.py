@@ -155,6 +155,7 @@ def test_no_statement_walks_a_table(site: PostgresSite) -> None:
         seen["waiting"] = await watched.call("waiting", token, hub, 4096)
         seen["due_timers"] = await watched.call("due_timers", token, hub, 10**15, 100)
         seen["claim_work"] = await watched.call("claim_work", token, hub, 1, ["hello"], 10)
+        seen["open_activities"] = await watched.call("open_activities", every[0], 0, [0, 1])
         seen["find"] = await watched.call("find", hub, [f"i{every[60]}"])
         filters = {
             "by created": InstanceFilter(),

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
 
 from msgspec import Struct
 
 from perdure.engine.catalog import BUILT_IN_HTTP, Catalog
+from perdure.engine.waits import RESULTS, OpenTask, open_tasks
+from perdure.engine.words import count, counted, names, span, waiting, when
 from perdure.model import history as h
-from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
-from perdure.model.operations import LiveHost, WaitingMessage
+from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus, decode_lock
+from perdure.model.operations import Inspected, LiveHost, OpenActivity, WaitingMessage
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 #: things that are named one by one; the others are counted
-_NAMED = 5
-_RESULTS = (
-    h.TaskCompleted,
-    h.TaskFailed,
-    h.SubOrchestrationInstanceCompleted,
-    h.SubOrchestrationInstanceFailed,
-    h.EntityOperationCompleted,
-    h.EntityOperationFailed,
-    h.EntityLockGranted,
-)
-_FAILURES = (h.TaskFailed, h.SubOrchestrationInstanceFailed)
+NAMED = 5
 _CONTROL = (h.ExecutionSuspended, h.ExecutionResumed, h.ExecutionTerminated, h.ExecutionRewound)
+#: a host gives a sign of life each third of its TTL: one that has not for this part of it is late
+_LATE = 0.5
 
 
 class Place(Struct, frozen=True):
@@ -42,51 +33,120 @@ class Place(Struct, frozen=True):
     attempts: dict[str, int] = {}
 
 
-class _Open(Struct):
-    """A task without a result."""
-
-    event: h.HistoryEvent
-    since: int
-    #: for a timer: the attempt that failed in the same turn, which it holds back
-    retries: h.TaskScheduled | h.SubOrchestrationInstanceCreated | None = None
-
-
-def explain(
-    record: InstanceRecord,
-    history: Sequence[h.HistoryEvent],
-    inbox: Sequence[WaitingMessage],
-    hosts: Sequence[LiveHost],
-    now: int,
-    place: Place | None = None,
-) -> str:
-    """One paragraph that says why an instance is not moving, and what would make it move. Times in microseconds."""
+def explain(found: Inspected, place: Place | None = None) -> str:
+    """One paragraph that says why an instance is not moving, and what would make it move."""
+    record, inbox, now = found.record, found.inbox, found.time
     who = f"'{record.instance_id}' ({record.name})"
     if record.kind is InstanceKind.ENTITY:
-        return _entity(record, inbox, hosts, now)
+        return _entity(found)
     if record.status.is_terminal:
         return _ended(record, who, now)
     if record.parked is not None:
         return (
             f"{who} is parked: its code no longer does what its history says, so no turn can be applied. "
             f"{record.parked.strip()} It goes on by itself when a host with fitting code starts; "
-            f"its history and {_count(len(inbox), 'waiting message')} are untouched."
+            f"its history and {count(len(inbox), 'waiting message')} are untouched."
         )
     if record.status is RuntimeStatus.SUSPENDED:
-        return _suspended(record, history, inbox, who, now)
+        return _suspended(record, found.history, inbox, who, now)
+    hosts = _Hosts(found.hosts, now)
     unrunnable = _nobody_runs(record, hosts)
     if record.status is RuntimeStatus.PENDING:
         return _pending(record, hosts, who, now, unrunnable)
-    sentences = [f"{who} has been waiting since {_when(record.updated, now)}."]
+    sentences = [f"{who} has been waiting since {when(record.updated, now)}."]
     if place is not None and place.location:
         waits = f", for {place.waits_for}" if place.waits_for else ""
         sentences.append(f"Its code stands at {place.location}{waits}.")
-    sentences += _waits(history, inbox, hosts, now, place)
+    sentences += _waits(found, hosts, place)
     if record.suspect:
-        sentences.append(_suspect(record))
+        sentences.append(_suspect(record.suspect))
     if record.not_before > now:
-        sentences.append(f"It is held back until {_when(record.not_before, now)}.")
-    sentences += [unrunnable] if unrunnable else _owner(record, hosts)
+        sentences.append(f"It is held back until {when(record.not_before, now)}.")
+    sentences += [unrunnable] if unrunnable else _owner(record, hosts, _is_taking(found))
     return " ".join(sentences)
+
+
+# ---- hosts
+
+
+class _Hosts:
+    """The hosts that nobody declared dead, and what they were last heard of."""
+
+    def __init__(self, listed: Sequence[LiveHost], now: int) -> None:
+        self._by_token = {host.token: host for host in listed}
+        self._now = now
+        #: those that run functions
+        self.running = [host for host in listed if any(host.names.values())]
+        self.up = [host for host in self.running if self._silence(host) < host.ttl]
+        self.catalog = _catalog(self.running)
+
+    def _silence(self, host: LiveHost) -> float:
+        """Seconds since its last sign of life; 0 where that is not known."""
+        return (self._now - host.heard) / 1e6 if host.heard else 0.0
+
+    def called(self, token: int, process: str = "") -> str:
+        """`host 7 at 127.0.0.1:7071`, and how it is when it does not give the signs of life that it should."""
+        host = self._by_token.get(token)
+        if host is None:
+            return f"host {token}, which is gone"
+        at = f" at {host.address}" if host.address else ""
+        return f"host {token}{at}{f', {process}' if process else ''}{self._doubt(host)}"
+
+    def _doubt(self, host: LiveHost) -> str:
+        silence = self._silence(host)
+        if silence < host.ttl * _LATE:
+            return ""
+        heard = f", last heard of {span(int(silence * 1e6))} ago"
+        if silence < host.ttl:
+            return f"{heard} (it may have been killed: another host declares it dead after {host.ttl:g} s)"
+        return f"{heard} (it has been killed or hangs: the next host that is up declares it dead)"
+
+    def is_gone(self, token: int) -> bool:
+        """Whether it was closed or declared dead."""
+        return token not in self._by_token
+
+    def silent(self) -> str:
+        """In brackets: the hosts that nobody declared dead and nobody hears of."""
+        told = [
+            f"host {host.token} at {host.address} was last heard of {span(int(self._silence(host) * 1e6))} ago"
+            for host in self.running
+            if host not in self.up
+        ]
+        return f" ({', '.join(told)})" if told else ""
+
+
+def _catalog(hosts: Iterable[LiveHost]) -> Catalog:
+    listed: dict[str, list[str]] = {}
+    for host in hosts:
+        for kind, functions in host.names.items():
+            listed.setdefault(kind, []).extend(functions)
+    return Catalog(listed)
+
+
+def _nobody_runs(record: InstanceRecord, hosts: _Hosts) -> str:
+    """Why no live host can run it; empty when one can."""
+    if not hosts.up:
+        return f"No host of this task hub is up{hosts.silent()}: it goes on when one starts."
+    kind = "orchestration" if record.kind is InstanceKind.ORCHESTRATION else "entity"
+    return hosts.catalog.unknown(kind, record.name) or ""
+
+
+def _owner(record: InstanceRecord, hosts: _Hosts, taking: bool) -> list[str]:
+    comes = "as soon as it has room" if taking else "when something comes for it"
+    if not record.owner:
+        return [f"No host owns it: a host takes it {comes}."]
+    if hosts.is_gone(record.owner):
+        return [f"Its owner (host {record.owner}) is gone: another host takes it over {comes}."]
+    called = hosts.called(record.owner)
+    told = [f"H{called[1:]} owns it."]
+    if taking:
+        told.append("A turn is under way there, or about to begin.")
+    return told
+
+
+def _is_taking(found: Inspected) -> bool:
+    """Whether something came that the next turn takes."""
+    return any(message.due <= found.time for message in found.inbox) or any(one.finished for one in found.activities)
 
 
 # ---- what is not a matter of waiting tasks
@@ -99,7 +159,7 @@ def _ended(record: InstanceRecord, who: str, now: int) -> str:
         RuntimeStatus.TERMINATED: "was terminated",
         RuntimeStatus.CANCELED: "was canceled",
     }[record.status]
-    text = f"{who} {verb} {_when(record.completed or record.updated, now)}: nothing moves it any more."
+    text = f"{who} {verb} {when(record.completed or record.updated, now)}: nothing moves it any more."
     if record.status is RuntimeStatus.FAILED:
         return f"{text} It said: {record.output or 'nothing'}. Rewind runs again what failed."
     return text
@@ -114,102 +174,77 @@ def _suspended(
     held = [message for message in inbox if not isinstance(message.event, _CONTROL) and message.due <= now]
     resumed = any(isinstance(message.event, h.ExecutionResumed) for message in inbox)
     end = "A resume waits for a host to take it." if resumed else "It goes on when it is resumed."
-    return (
-        f"{who} is suspended since {_when(since, now)}{reason}: {_count(len(held), 'message')} {_waiting(held)}. {end}"
-    )
+    return f"{who} is suspended since {when(since, now)}{reason}: {count(len(held), 'message')} {waiting(held)}. {end}"
 
 
-def _pending(record: InstanceRecord, hosts: Sequence[LiveHost], who: str, now: int, unrunnable: str) -> str:
-    text = f"{who} was created {_when(record.created, now)} and has not started."
+def _pending(record: InstanceRecord, hosts: _Hosts, who: str, now: int, unrunnable: str) -> str:
+    text = f"{who} was created {when(record.created, now)} and has not started."
     if record.not_before > now:
-        return f"{text} It is to start {_when(record.not_before, now)}."
+        return f"{text} It is to start {when(record.not_before, now)}."
     if record.suspect:
-        text += f" {_suspect(record)}"
+        text += f" {_suspect(record.suspect)}"
     if unrunnable:
         return f"{text} {unrunnable}"
+    if hosts.is_gone(record.owner) and record.owner:
+        return f"{text} {_owner(record, hosts, True)[0]}"
     if record.owner:
-        return f"{text} {' '.join(_owner(record, hosts))} That host is busy with other turns."
+        called = hosts.called(record.owner)
+        return f"{text} H{called[1:]} owns it: its first turn is under way there, or waits for a free slot."
     return f"{text} No host owns it yet: a host takes it as soon as it has room."
 
 
-def _nobody_runs(record: InstanceRecord, hosts: Sequence[LiveHost]) -> str:
-    """Why no live host can run it; empty when one can."""
-    running = [host for host in hosts if any(host.names.values())]
-    if not running:
-        return "No host of this task hub is up: it goes on when one starts."
-    kind = "orchestration" if record.kind is InstanceKind.ORCHESTRATION else "entity"
-    return _catalog(running).unknown(kind, record.name) or ""
+def _suspect(deaths: int) -> str:
+    return f"A worker died while it ran ({count(deaths, 'time')}), so it runs alone in a worker of its own."
 
 
-def _catalog(hosts: Iterable[LiveHost]) -> Catalog:
-    names: dict[str, list[str]] = {}
-    for host in hosts:
-        for kind, listed in host.names.items():
-            names.setdefault(kind, []).extend(listed)
-    return Catalog(names)
-
-
-def _suspect(record: InstanceRecord) -> str:
-    return f"A worker died while it ran ({_count(record.suspect, 'time')}), so it runs alone in a worker of its own."
-
-
-def _owner(record: InstanceRecord, hosts: Sequence[LiveHost]) -> list[str]:
-    if not record.owner:
-        return ["No host owns it: a host takes it when something comes for it."]
-    host = next((host for host in hosts if host.token == record.owner), None)
-    if host is None:
-        return [f"Its owner (host {record.owner}) is gone: another host takes it over."]
-    return [f"Host {host.token} at {host.address} owns it."]
-
-
-def _entity(record: InstanceRecord, inbox: Sequence[WaitingMessage], hosts: Sequence[LiveHost], now: int) -> str:
+def _entity(found: Inspected) -> str:
+    record, now = found.record, found.time
+    hosts = _Hosts(found.hosts, now)
     who = f"Entity '{record.instance_id}'"
-    due = [message.event for message in inbox if message.due <= now]
+    due = [message.event for message in found.inbox if message.due <= now]
     operations = [event for event in due if isinstance(event, h.EntityOperationRequested)]
-    if record.lock_holder:
-        text = f"{who} is locked by instance number {record.lock_holder}: operations of others wait for the unlock."
+    lock = decode_lock(record.custom_status) if record.lock_holder else None
+    if lock is not None:
+        text = f"{who} is locked by '{lock.locked_by}'{_told(found, lock.locked_by)}: operations of others wait for it."
     elif not due:
-        later = [message.due for message in inbox if message.due > now]
+        later = [message.due for message in found.inbox if message.due > now]
         text = f"{who} has nothing to do."
-        text += f" The next signal comes {_when(min(later), now)}." if later else ""
+        text += f" The next signal comes {when(min(later), now)}." if later else ""
         return text
     else:
         text = f"{who} has work that no turn has taken yet."
     if operations:
-        listed = _names(event.operation for event in operations)
-        text += f" {_count(len(operations), 'operation')} {_waiting(operations)}: {listed}."
-    return " ".join(filter(None, [text, _nobody_runs(record, hosts), *_owner(record, hosts)]))
+        listed = names(event.operation for event in operations)
+        text += f" {count(len(operations), 'operation')} {waiting(operations)}: {listed}."
+    unrunnable = _nobody_runs(record, hosts)
+    taking = lock is None and bool(due)
+    return " ".join([text, *([unrunnable] if unrunnable else _owner(record, hosts, taking))])
+
+
+def _told(found: Inspected, instance_id: str) -> str:
+    """In brackets: how another instance is, as far as that is known."""
+    told = next((one.told for one in found.neighbours if one.instance_id == instance_id), "")
+    return f" ({told})" if told else ""
 
 
 # ---- open tasks
 
 
-def _waits(
-    history: Sequence[h.HistoryEvent],
-    inbox: Sequence[WaitingMessage],
-    hosts: Sequence[LiveHost],
-    now: int,
-    place: Place | None,
-) -> list[str]:
-    arrived = [message for message in inbox if message.due <= now]
-    timers = {
-        message.event.timer_id for message in inbox if isinstance(message.event, h.TimerFired) and message.due > now
-    }
-    open_tasks = [
-        task for task in _open(history) if not isinstance(task.event, h.TimerCreated) or task.event.event_id in timers
-    ]
-    catalog = _catalog(hosts)
-    told = [_task(task, catalog, now, place.attempts if place is not None else {}) for task in open_tasks[:_NAMED]]
-    if len(open_tasks) > _NAMED:
-        told.append(f"{_count(len(open_tasks) - _NAMED, 'more task')} are open.")
+def _waits(found: Inspected, hosts: _Hosts, place: Place | None) -> list[str]:
+    arrived = [message for message in found.inbox if message.due <= found.time]
+    tasks = open_tasks(found.history, found.inbox, found.time)
+    most = place.attempts if place is not None else {}
+    told = [_task(task, found, hosts, most) for task in tasks[:NAMED]]
+    if len(tasks) > NAMED:
+        told.append(f"{count(len(tasks) - NAMED, 'more task')} are open.")
     if place is not None and place.events:
-        told.append(f"It waits for the event {_names(place.events, ' or ')} since {_when(place.since, now)}.")
-    elif not open_tasks and not arrived:
+        told.append(f"It waits for the event {names(place.events, ' or ')} since {when(place.since, found.time)}.")
+    elif not tasks and not arrived:
         told.append("No activity, child, timer or entity call is open: it waits for an external event.")
-    told += _other_events(history, arrived, place)
-    results = [message for message in arrived if isinstance(message.event, _RESULTS)]
+    told += _other_events(found.history, arrived, place)
+    results = [message for message in arrived if isinstance(message.event, RESULTS)]
     if results:
-        told.append(f"{_count(len(results), 'result')} came that no turn has taken yet.")
+        told.append(f"{count(len(results), 'result')} came that no turn has taken yet.")
     return told
 
 
@@ -217,31 +252,33 @@ def _other_events(
     history: Sequence[h.HistoryEvent], arrived: Sequence[WaitingMessage], place: Place | None
 ) -> list[str]:
     told = []
-    waiting = [message.event.name for message in arrived if isinstance(message.event, h.EventRaised)]
-    if waiting:
-        told.append(f"Events that no turn has taken yet: {_counted(waiting)}.")
+    untaken = [message.event.name for message in arrived if isinstance(message.event, h.EventRaised)]
+    if untaken:
+        told.append(f"Events that no turn has taken yet: {counted(untaken)}.")
     if place is None:
         came = [event.name for event in history if isinstance(event, h.EventRaised)]
         if came:
-            told.append(f"Events that came so far: {_counted(came)}.")
+            told.append(f"Events that came so far: {counted(came)}.")
     elif place.unclaimed:
-        told.append(f"Events that came under other names and wait: {_counted(place.unclaimed)}.")
+        told.append(f"Events that came under other names and wait: {counted(place.unclaimed)}.")
     return told
 
 
-def _task(task: _Open, catalog: Catalog, now: int, most: dict[str, int]) -> str:
-    event, since = task.event, _when(task.since, now)
+def _task(task: OpenTask, found: Inspected, hosts: _Hosts, most: dict[str, int]) -> str:
+    event, since = task.event, when(task.since, found.time)
     match event:
         case h.TaskScheduled():
-            attempt = f" (attempt {event.attempt}{_of(most, event.name)})" if event.attempt > 1 else ""
+            tried = event.attempt > 1 or event.name in most
+            attempt = f" (attempt {event.attempt}{_of(most, event.name)})" if tried else ""
             name = "An HTTP call" if event.name == BUILT_IN_HTTP else f"Activity '{event.name}'{attempt}"
-            text = f"{name} was scheduled {since} and has not reported a result."
-            unknown = catalog.unknown("activity", event.name) if catalog.names("activity") else None
-            return f"{text} {unknown}" if unknown else text
+            place = next((one for one in found.activities if one.task == event.event_id), None)
+            return f"{name} was scheduled {since} and {_activity(event, place, hosts, found.time)}"
         case h.SubOrchestrationInstanceCreated():
-            return f"It waits for its child '{event.instance_id}' ({event.name}), which was started {since}."
+            child = f"its child '{event.instance_id}' ({event.name})"
+            told = next((one.told for one in found.neighbours if one.instance_id == event.instance_id), "")
+            return f"It waits for {child}, which was started {since}{f': {told}' if told else ''}."
         case h.TimerCreated():
-            due = _when(event.fire_at, now)
+            due = when(event.fire_at, found.time)
             if task.retries is None:
                 return f"A timer fires {due}."
             failed = task.retries
@@ -249,78 +286,49 @@ def _task(task: _Open, catalog: Catalog, now: int, most: dict[str, int]) -> str:
             coming = f"attempt {failed.attempt + 1}{_of(most, failed.name)} comes {due}"
             return f"{noun} '{failed.name}' failed on attempt {failed.attempt}; {coming}."
         case h.EntityOperationCalled():
-            return f"It waits for the answer of entity '{event.entity}' to '{event.operation}', called {since}."
+            held = _held((event.entity,), found)
+            return f"It waits for the answer of entity '{event.entity}' to '{event.operation}', called {since}.{held}"
         case h.EntityLocksRequested():
-            return f"It waits for the locks of {_names(event.entities, ' and ')}, asked for {since}."
+            locks = names(event.entities, " and ")
+            return f"It waits for the locks of {locks}, asked for {since}.{_held(event.entities, found)}"
         case _:
             return ""
 
 
+def _activity(event: h.TaskScheduled, place: OpenActivity | None, hosts: _Hosts, now: int) -> str:
+    """The rest of the sentence about an activity: who has it."""
+    unknown = hosts.catalog.unknown("activity", event.name) if hosts.catalog.names("activity") else None
+    if place is None:
+        return f"has not reported a result.{f' {unknown}' if unknown else ''}"
+    if not place.owner:
+        if unknown:
+            return f"nobody has taken it: {unknown}"
+        if place.not_before > now:
+            return f"nobody has taken it: it is held back until {when(place.not_before, now)}."
+        waits = "it waits for a host with a free slot" if hosts.up else "it waits for a host"
+        return f"nobody has taken it: {waits}.{f' {_suspect(place.suspect)}' if place.suspect else ''}"
+    if hosts.is_gone(place.owner):
+        return f"was taken by host {place.owner}, which is gone: another host runs it anew."
+    called = hosts.called(place.owner, place.worker)
+    if place.finished:
+        return f"ended {when(place.finished, now)} on {called}: a turn is about to take its result."
+    if place.began:
+        text = f"runs since {when(place.began, now)} on {called}."
+    else:
+        text = f"was taken by {called}: it has only just begun there, or waits for a free thread."
+    return f"{text}{f' {_suspect(place.suspect)}' if place.suspect else ''}"
+
+
+def _held(entities: Sequence[str], found: Inspected) -> str:
+    """A sentence for each entity whose lock somebody holds."""
+    me = found.record.instance_id
+    locked = [one for one in found.neighbours if one.instance_id in entities and one.locked_by]
+    told = ""
+    for one in locked:
+        holder = "it" if one.locked_by == me else f"'{one.locked_by}'{_told(found, one.locked_by)}"
+        told += f" The lock of '{one.instance_id}' is held by {holder}."
+    return told
+
+
 def _of(most: dict[str, int], name: str) -> str:
     return f" of {most[name]}" if name in most else ""
-
-
-def _open(history: Sequence[h.HistoryEvent]) -> list[_Open]:
-    """The tasks without a result, oldest first; timers also when the code has cancelled them."""
-    tasks: dict[int, _Open] = {}
-    ended: dict[int, h.HistoryEvent] = {}
-    failed: list[h.TaskScheduled | h.SubOrchestrationInstanceCreated] = []
-    time = 0
-    for event in history:
-        if isinstance(event, h.OrchestratorStarted):
-            time, failed = event.timestamp, []
-        elif isinstance(
-            event,
-            (h.TaskScheduled, h.SubOrchestrationInstanceCreated, h.EntityOperationCalled, h.EntityLocksRequested),
-        ):
-            tasks[event.event_id] = _Open(event, event.timestamp or time)
-        elif isinstance(event, h.TimerCreated):
-            tasks[event.event_id] = _Open(event, event.timestamp or time, failed.pop(0) if failed else None)
-        elif isinstance(event, h.TimerFired):
-            tasks.pop(event.timer_id, None)
-        elif isinstance(event, _RESULTS):
-            task = tasks.pop(event.task_scheduled_id, None)
-            if task is not None:
-                ended[event.task_scheduled_id] = task.event
-                if isinstance(event, _FAILURES) and isinstance(
-                    task.event, (h.TaskScheduled, h.SubOrchestrationInstanceCreated)
-                ):
-                    failed.append(task.event)
-        elif isinstance(event, h.ExecutionRewound):
-            tasks.update((task, _Open(ended[task], time)) for task in event.tasks if task in ended)
-    return sorted(tasks.values(), key=lambda task: task.since)
-
-
-# ---- words
-
-
-def _when(time: int, now: int) -> str:
-    """A time with its distance: `2026-01-01 10:00:00 UTC (3 min ago)`."""
-    text = (_EPOCH + timedelta(microseconds=time)).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{text} ({f'in {_span(time - now)}' if time > now else f'{_span(now - time)} ago'})"
-
-
-def _span(microseconds: int) -> str:
-    seconds = microseconds / 1e6
-    for size, name in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number or 'no'} {noun}s"
-
-
-def _waiting(things: Sequence[object]) -> str:
-    return "waits" if len(things) == 1 else "wait"
-
-
-def _names(names: Iterable[str], last: str = ", ") -> str:
-    return last.join(f"'{name}'" for name in dict.fromkeys(names))
-
-
-def _counted(names: Iterable[str]) -> str:
-    return ", ".join(
-        f"'{name}'" + (f" ({number} times)" if number > 1 else "") for name, number in Counter(names).items()
-    )

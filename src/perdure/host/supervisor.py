@@ -207,6 +207,14 @@ class Supervisor:
                     text = f"Activity function '{run.function}' runs on; its result will be discarded."
                     self._say(text, _WARNING, run)
 
+    def activity_runs(self, n: int, generation: int, task: int) -> tuple[str, float] | None:
+        run = self._activities.get((n, generation, task))
+        if run is not None:
+            for link in self._workers.all():
+                if run.invocation in link.inflight and link.has_begun(run):
+                    return f"{link.name} (process {link.pid})", self._loop.time() - run.sent
+        return None
+
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         self._dispatch(self._runs.entity(request, done))
 

@@ -296,21 +296,54 @@ class WaitingMessage(Struct, frozen=True, array_like=True):
 
 
 class LiveHost(Struct, frozen=True, array_like=True):
-    """A host that is up, with the names of its functions by kind; a client that is connected has none."""
+    """A host that nobody declared dead, with the names of its functions by kind; a client that is connected has none.
+
+    It gave a sign of life `heard` (microseconds; 0: not known), and is declared dead `ttl` seconds after the last one.
+    """
 
     token: int
     address: str
     names: dict[str, tuple[str, ...]]
+    heard: int = 0
+    ttl: float = 9.0
+
+
+class OpenActivity(Struct, frozen=True, array_like=True):
+    """Where an activity without a result is.
+
+    `owner`: the host that claimed it, 0 for none. `began` and `finished` (microseconds): there, as far as is written
+    down (see `taskhub.long_runs`), else 0; `worker`: the process that runs it.
+    """
+
+    task: int
+    owner: int = 0
+    suspect: int = 0
+    not_before: int = 0
+    began: int = 0
+    finished: int = 0
+    worker: str = ""
+
+
+class Neighbour(Struct, frozen=True, array_like=True):
+    """Another instance that matters for one: a child, an entity, who holds its lock. `told` says in a phrase how it is
+    ("it waits for activity 'Pay'"); `locked_by` is the id of an orchestration."""
+
+    instance_id: str
+    told: str
+    locked_by: str = ""
 
 
 class Inspected(_Answer, frozen=True, tag=8):
-    """`history` of the current generation; `inbox` the first of what waits; `time` of the store."""
+    """`history` of the current generation; `inbox` the first of what waits; `time` of the store. `activities` and
+    `neighbours` of the first tasks that are open."""
 
     record: InstanceRecord
     history: list[HistoryEvent]
     inbox: list[WaitingMessage]
     hosts: list[LiveHost]
     time: int
+    activities: list[OpenActivity] = []
+    neighbours: list[Neighbour] = []
 
 
 class Counted(_Answer, frozen=True, tag=9):

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page, RuntimeStatus
+from perdure.model.operations import OpenActivity
 from perdure.storage.listing import PAGE_SIZE, size_of
 from perdure.storage.memory_tables import Application, HostState, Tables, can_act, is_unstarted, messages_of
 from perdure.storage.policies import function_key, replaces
@@ -199,6 +200,7 @@ class MemoryStore:
             if host is None or host.dead:
                 return False
             host.beat += 1
+            host.heard = self.database.clock.now()
             return True
 
         self._transact("beat", lambda: (frozenset({_host(token)}), apply), done)
@@ -206,7 +208,16 @@ class MemoryStore:
     def hosts(self, done: Callback[list[HostRow]]) -> None:
         def read() -> list[HostRow]:
             return [
-                HostRow(token, host.beat, host.dead, told.address, told.instance_id, dict(told.names))
+                HostRow(
+                    token,
+                    host.beat,
+                    host.dead,
+                    told.address,
+                    told.instance_id,
+                    dict(told.names),
+                    host.heard,
+                    told.ttl,
+                )
                 for token, host in self._tables.hosts.items()
                 if not host.dead
                 for told in (host.registration,)
@@ -243,7 +254,7 @@ class MemoryStore:
         if batch.number < host.number:
             raise StoreError(f"commit {batch.number} came after commit {host.number} of host {batch.token}")
         answer = Application(self._tables, batch, seq, passed_over, now).run()
-        host.beat += 1
+        host.beat, host.heard = host.beat + 1, now
         host.number, host.answer = batch.number, answer
         return answer
 
@@ -389,6 +400,18 @@ class MemoryStore:
             return [tables.instances[tables.ids[name]] for name in instance_ids if name in tables.ids]
 
         self._read("find", read, done)
+
+    def open_activities(
+        self, n: int, generation: int, tasks: Sequence[int], done: Callback[list[OpenActivity]]
+    ) -> None:
+        def read() -> list[OpenActivity]:
+            return [
+                self._tables.open_activity(item)
+                for task in sorted(set(tasks))
+                if (item := self._tables.work.get((n, generation, task))) is not None
+            ]
+
+        self._read("open_activities", read, done)
 
     def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
         def read() -> dict[int, int]:

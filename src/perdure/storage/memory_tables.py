@@ -35,6 +35,7 @@ from perdure.model.commit_plan import (
 )
 from perdure.model.history import ExecutionResumed, ExecutionRewound, ExecutionSuspended, ExecutionTerminated
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
+from perdure.model.operations import OpenActivity
 from perdure.storage.policies import replaces
 from perdure.storage.provider import HostRegistration, InboxRow, Loaded
 
@@ -56,6 +57,7 @@ class HostState(Struct):
 
     registration: HostRegistration
     beat: int = 0
+    heard: int = 0
     dead: bool = False
     leaving: bool = False
     number: int = 0
@@ -88,6 +90,15 @@ class Tables:
         self.attempts: dict[int, list[Attempt]] = {}
         self.settings: dict[tuple[str, str], str] = {}
         self.audits: list[tuple[int, Audit]] = []
+
+    def open_activity(self, item: WorkItem) -> OpenActivity:
+        """Where an activity is, with what its host last wrote of this attempt."""
+        told = OpenActivity(item.task, item.owner, item.suspect, item.not_before)
+        key = (item.generation, item.task, item.attempt, item.owner)
+        for one in reversed(self.attempts.get(item.n, [])):
+            if (one.generation, one.task, one.attempt, one.host) == key:
+                return replace(told, began=one.started, finished=one.finished, worker=one.worker)
+        return told
 
     def is_left(self, owner: int, token: int) -> bool:
         """Whether the host with `token` may take an instance that `owner` has: also one that a leaving host has."""

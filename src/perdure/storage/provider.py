@@ -20,6 +20,7 @@ from msgspec import Struct
 from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.history import HistoryEvent
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
+from perdure.model.operations import OpenActivity
 
 
 class StoreError(Exception):
@@ -92,12 +93,17 @@ class DueTimer(Struct, frozen=True):
 
 
 class HostRow(Struct, frozen=True):
+    """A host. `heard`: when its beat was last raised, in microseconds of the store's clock (0: an older release runs
+    it, which does not tell)."""
+
     token: int
     beat: int
     dead: bool
     address: str
     instance_id: str
     names: dict[str, tuple[str, ...]]
+    heard: int = 0
+    ttl: float = 9.0
 
 
 #: each number of a `Backlog` is counted up to this
@@ -191,6 +197,11 @@ class Provider(Protocol):
 
     def find(self, instance_ids: list[str], done: Callback[list[InstanceRecord]]) -> None:
         """The instances with these ids that exist."""
+
+    def open_activities(
+        self, n: int, generation: int, tasks: Sequence[int], done: Callback[list[OpenActivity]]
+    ) -> None:
+        """Where these activities of a generation are, by task; those that are not in the store are left out."""
 
     def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
         """How many messages wait for these instances, without those that are due after `now`; instances for which

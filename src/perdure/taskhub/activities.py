@@ -14,6 +14,7 @@ from perdure.storage.provider import StoreError
 from perdure.taskhub.committer import Committer
 from perdure.taskhub.instance import Phase, Row
 from perdure.taskhub.interfaces import Clock, Executor, Store
+from perdure.taskhub.long_runs import Key, LongRuns
 from perdure.taskhub.options import HubOptions
 from perdure.taskhub.registry import Registry
 from perdure.taskhub.result_rows import ResultRows
@@ -25,8 +26,6 @@ _RETRY_SECONDS = 0.2
 _PATIENCE = 0.25
 #: claims under way together: what comes free while the store answers one need not wait for it
 _CLAIMS = 3
-
-Key = tuple[int, int, int]
 
 
 class Activities:
@@ -47,6 +46,7 @@ class Activities:
         self._options, self._telemetry = options, telemetry
         self._slots = Slots(executor, options)
         self._running: dict[Key, WorkItem] = {}
+        self._long_runs = LongRuns(clock, executor, committer)
         self._claims = 0
         self._starting = False
         self._patient = False
@@ -71,6 +71,7 @@ class Activities:
         self._epoch += 1
         self._slots.begin()
         self._running = {}
+        self._long_runs.begin()
         self.rows.begin(token)
         self._claims, self._starting, self._patient = 0, False, False
         self._draining, self._drained = False, None
@@ -218,11 +219,13 @@ class Activities:
         key = (item.n, item.generation, item.task)
         began = self._clock.monotonic()
         self._running[key] = item
+        self._long_runs.started(key, item)
         self._slots.running = len(self._running)
         epoch = self._epoch
 
         def done(outcome: ActivityOutcome) -> None:
             if epoch == self._epoch and self._running.pop(key, None) is not None:
+                self._long_runs.ended(key)
                 self._telemetry.activity_ran(item, outcome)
                 self._slots.running = len(self._running)
                 if not isinstance(outcome, ActivityLost):
@@ -354,6 +357,7 @@ class Activities:
     def give_back_running(self) -> None:
         """The grace is over: give the claims of what still runs back at once; late results are refused."""
         running, self._running = self._running, {}
+        self._long_runs.begin()
         self._slots.running = 0
         for item in running.values():
             self._give_back(item)

@@ -43,12 +43,10 @@ from perdure.model.operations import (
     EntityFound,
     Found,
     GetInstance,
-    Inspected,
     InspectInstance,
     ListAudit,
     Listed,
     ListInstances,
-    LiveHost,
     Operation,
     OperationAnswer,
     PurgeInstance,
@@ -65,13 +63,13 @@ from perdure.model.operations import (
     SuspendInstance,
     TerminateInstance,
     WaitingCounted,
-    WaitingMessage,
 )
-from perdure.storage.provider import Counts, HostRow, InboxRow, StoreError, UnknownContinuation
+from perdure.storage.provider import Counts, StoreError, UnknownContinuation
 from perdure.taskhub.audit import audit
 from perdure.taskhub.entity_storage import EntityCleaning
 from perdure.taskhub.hub import Answer, Hub
 from perdure.taskhub.hub_deletion import HubDeletion
+from perdure.taskhub.inspection import Inspection
 from perdure.taskhub.malformed import malformed
 from perdure.taskhub.pending_controls import status_to_come
 from perdure.taskhub.purging import ManyPurged, purge_one, purge_records
@@ -209,33 +207,6 @@ class HubClient:
             found(None)
         else:
             self._find(operation.instance_id, found, done)
-
-    def _inspect(self, operation: InspectInstance, done: Answer) -> None:
-        """History, inbox and hosts are read one after the other: nothing has to be of one moment."""
-        store = self._hub.store
-
-        def found(record: InstanceRecord | None) -> None:
-            if record is None:
-                done(not_found(operation.instance_id))
-                return
-
-            def with_history(history: list[HistoryEvent]) -> None:
-                def with_inbox(inbox: list[InboxRow] | StoreError) -> None:
-                    def with_hosts(hosts: list[HostRow] | StoreError) -> None:
-                        if isinstance(inbox, StoreError):
-                            done(unavailable(inbox))
-                        elif isinstance(hosts, StoreError):
-                            done(unavailable(hosts))
-                        else:
-                            done(_inspected(record, history, inbox, hosts, self._hub.committer.time()))
-
-                    store.hosts(with_hosts)
-
-                store.read_inbox(record.n, 0, with_inbox)
-
-            self._read_history(record, with_history, done)
-
-        self._find(operation.instance_id, found, done)
 
     # -- sending
 
@@ -386,13 +357,6 @@ def as_json(text: str | None) -> str | None:
     return text
 
 
-def _inspected(
-    record: InstanceRecord, history: list[HistoryEvent], inbox: list[InboxRow], hosts: list[HostRow], time: int
-) -> Inspected:
-    waiting = [WaitingMessage(row.event, row.due) for row in inbox]
-    return Inspected(record, history, waiting, [LiveHost(host.token, host.address, host.names) for host in hosts], time)
-
-
 _OPERATIONS: dict[type, Callable[[HubClient, Any, Answer], None]] = {
     StartInstance: lambda client, operation, done: start(client._hub, operation, done),
     GetInstance: HubClient._get,
@@ -410,7 +374,7 @@ _OPERATIONS: dict[type, Callable[[HubClient, Any, Answer], None]] = {
     SignalEntityOperation: HubClient._signal,
     ReadEntity: HubClient._read_entity,
     CleanEntities: HubClient._clean,
-    InspectInstance: HubClient._inspect,
+    InspectInstance: lambda client, operation, done: Inspection(client._hub, operation, done).begin(),
     CountInstances: HubClient._count,
     CountWaiting: HubClient._count_waiting,
 }

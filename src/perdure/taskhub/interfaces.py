@@ -74,6 +74,9 @@ class Executor(Protocol):
         `running` false: what has begun runs on, coroutines too.
         """
 
+    def activity_runs(self, n: int, generation: int, task: int) -> tuple[str, float] | None:
+        """The process in which code of an activity has begun, and about how many seconds ago; None: it has not."""
+
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         """Run a batch of operations on one entity."""
 

@@ -106,6 +106,10 @@ class InProcessExecutor:
     def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
         """Activities have run by the time they could be cancelled."""
 
+    def activity_runs(self, n: int, generation: int, task: int) -> tuple[str, float] | None:
+        """Activities run in no time, when their answer is due."""
+        return None
+
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         lost: EntityOutcome = EntityLost(request.n, request.base_turn, False, "the worker died")
         self._run("entity", lambda: self._functions.run_entity(request), lost, done, request.suspect)

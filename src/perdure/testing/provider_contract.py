@@ -47,7 +47,7 @@ from perdure.model.history import (
     TimerFired,
 )
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus, instance_number
-from perdure.model.operations import ExistingPolicy
+from perdure.model.operations import ExistingPolicy, OpenActivity
 from perdure.storage.listing import PAGE_SIZE, size_of
 from perdure.storage.provider import Backlog, HostRegistration, Loaded, Provider, StoreError, UnknownContinuation
 
@@ -193,6 +193,19 @@ class _Hosts:
         host.commit()
         (last,) = host.ask("hosts")
         assert last.beat > after.beat
+
+    def test_beats_and_commits_are_signs_of_life(self, site: Site) -> None:
+        host = ContractHost(site)
+        heard = []
+        for sign in (lambda: host.ask("beat", host.token), host.commit):
+            before = site.now()
+            sign()
+            (row,) = host.ask("hosts")
+            assert before <= row.heard <= site.now()
+            heard.append(row.heard)
+            site.advance(1_000)
+        assert heard[0] < heard[1]
+        assert row.ttl == 9.0
 
     def test_a_host_is_declared_dead_only_at_the_beat_that_was_seen(self, site: Site) -> None:
         one, two = ContractHost(site), ContractHost(site)
@@ -855,6 +868,31 @@ class _Activities:
         one.commit(returns=[WorkReturn(n, 0, 1, suspect=2, not_before=7)])
         (item,) = two.ask("claim_work", two.token, ("hello",), 9)
         assert (item.task, item.suspect, item.not_before, item.owner) == (1, 2, 7, two.token)
+
+    def test_open_activities_are_told_with_what_their_host_wrote_of_them(self, site: Site) -> None:
+        one, two = ContractHost(site), ContractHost(site)
+        n = one.running("a")
+        items = (
+            work(n, 0, one.token),
+            work(n, 1, one.token, attempt=2),
+            work(n, 2, suspect=1, not_before=9),
+            work(n, 3),
+        )
+        one.commit(turns=[turn(n, 1, work=items)])
+        runs = Attempt(n, 0, 0, 1, 10, 20, 0, one.token, "w1")
+        one.commit(attempts=[runs, replace(runs, task=1, finished=30), replace(runs, task=1, attempt=2)])
+        asked = (n, 0, [2, 0, 1, 7])
+        assert two.ask("open_activities", *asked) == [
+            OpenActivity(0, one.token, began=20, worker="w1"),
+            OpenActivity(1, one.token, began=20, worker="w1"),
+            OpenActivity(2, suspect=1, not_before=9),
+        ]
+        one.commit(attempts=[replace(runs, finished=40)], returns=[WorkReturn(n, 0, 1)])
+        assert two.ask("open_activities", *asked)[:2] == [
+            OpenActivity(0, one.token, began=20, finished=40, worker="w1"),
+            OpenActivity(1),
+        ]
+        assert two.ask("open_activities", n, 1, [0]) == two.ask("open_activities", n, 0, []) == []
 
     def test_attempts_are_taken_whether_or_not_the_instance_is_there(self, site: Site) -> None:
         host = ContractHost(site)

@@ -99,6 +99,10 @@ class ScriptedExecutor:
     def cancel_activity(self, n: int, generation: int, task: int, running: bool = True) -> None:
         self.cancelled.append((n, generation, task, running))
 
+    def activity_runs(self, n: int, generation: int, task: int) -> tuple[str, float] | None:
+        held = any((one.n, one.generation, one.task) == (n, generation, task) for one, _ in self.held)
+        return ("worker-1 (process 7)", 2.0) if held else None
+
     def run_entity(self, request: EntityRequest, done: Callable[[EntityOutcome], None]) -> None:
         self.batches.append(request)
         state = int(request.state or "0")

@@ -365,7 +365,7 @@ def why(target: Target, instance_id: Id = None, id_flag: IdFlag = None) -> None:
     text = f"Could not find an instance with id '{identifier}'"
     found = target.expect(InspectInstance(identifier), Inspected, text)
     place = place_of(target.config, found)
-    told = explain(found.record, found.history, found.inbox, found.hosts, found.time, place)
+    told = explain(found, place)
     if target.json:
         since = full_time(found.record.updated or found.record.created)
         print_json(

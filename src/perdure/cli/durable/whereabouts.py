@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from perdure.engine.waiting import Place
 from perdure.host.config import HostConfig
 from perdure.model.instance import InstanceKind
@@ -20,6 +22,5 @@ def place_of(config: HostConfig | None, found: Inspected) -> Place | None:
     standing = find_standing(config, record, found.history)
     if standing is None or standing.mismatch:
         return None
-    return Place(
-        standing.location, standing.waits_for, standing.events, standing.unclaimed, standing.since, standing.attempts
-    )
+    location = standing.location.removeprefix(os.path.join(config.script_root, ""))
+    return Place(location, standing.waits_for, standing.events, standing.unclaimed, standing.since, standing.attempts)

@@ -17,7 +17,7 @@ import asyncpg
 from perdure.storage.postgres.errors import StoreUnusable
 
 #: the schema that this release writes
-SCHEMA = 2
+SCHEMA = 3
 #: the views that this release knows; a later release's stay as they are
 VIEWS = 2
 _OLDEST_SERVER = 130000

@@ -11,6 +11,7 @@ import msgspec
 
 from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
+from perdure.model.operations import OpenActivity
 from perdure.storage.postgres import batches, listing, migrations
 from perdure.storage.postgres.connections import Connection, Lane, Post, Server, StoreThread
 from perdure.storage.postgres.errors import CANNOT_CONNECT, StoreUnusable, not_connected
@@ -194,7 +195,10 @@ class PostgresProvider:
         self._ask(self._claims, operation, done)
 
     def beat(self, token: int, done: Callback[bool]) -> None:
-        text = f"UPDATE {self._table('host')} SET beat = beat + 1 WHERE token = $1 AND NOT dead RETURNING true"
+        text = (
+            f"UPDATE {self._table('host')} SET beat = beat + 1, heard = {self._table('now_us')}() "
+            "WHERE token = $1 AND NOT dead RETURNING true"
+        )
 
         async def operation(connection: Connection) -> bool:
             return bool(await connection.fetchval(text, token))
@@ -325,6 +329,15 @@ class PostgresProvider:
             ids = [one for one in instance_ids if "\0" not in one]
             rows = await connection.fetch(f"SELECT * FROM {self._name('find')}($1, $2)", self._hub, ids)
             return [record_of(row) for row in rows]
+
+        self._ask(self._reads, operation, done)
+
+    def open_activities(
+        self, n: int, generation: int, tasks: Sequence[int], done: Callback[list[OpenActivity]]
+    ) -> None:
+        async def operation(connection: Connection) -> list[OpenActivity]:
+            text = f"SELECT * FROM {self._name('open_activities')}($1, $2, $3)"
+            return [OpenActivity(*row) for row in await connection.fetch(text, n, generation, list(tasks))]
 
         self._ask(self._reads, operation, done)
 

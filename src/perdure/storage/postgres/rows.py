@@ -84,7 +84,16 @@ def work_item_of(row: Any, owner: int) -> WorkItem:
 def host_row_of(row: Any) -> HostRow:
     """The value of a row of `host`."""
     names = _decode_names.decode(row["names"])
-    return HostRow(row["token"], row["beat"], row["dead"], row["address"], row["instance_id"], names)
+    return HostRow(
+        row["token"],
+        row["beat"],
+        row["dead"],
+        row["address"],
+        row["instance_id"],
+        names,
+        row["heard"],
+        row["ttl"],
+    )
 
 
 def audit_of(row: Any) -> Audit:

@@ -41,7 +41,7 @@ def commit(connection: sqlite3.Connection, hub: int, batch: CommitBatch, now: in
     given = apply(writes, batch, now)
     if writes.counter != counter:
         connection.execute(SQL.set_counter, (writes.counter, hub))
-    connection.execute(SQL.record_answer, (batch.number, _encode(given), batch.token))
+    connection.execute(SQL.record_answer, (now, batch.number, _encode(given), batch.token))
     row = (hub, batch.token, now, json_list(writes.touched))
     changed = connection.execute(SQL.add_change, row).lastrowid or 0
     if changed % _TRIMMED_AT_ONCE == 0:

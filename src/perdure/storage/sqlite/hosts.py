@@ -69,9 +69,9 @@ def hosts(connection: sqlite3.Connection, hub: int, locks: HostLocks) -> list[Ho
     return [host_row_of(row) for row in connection.execute(SQL.living_hosts, (hub,))]
 
 
-def beat(connection: sqlite3.Connection, token: int) -> bool:
+def beat(connection: sqlite3.Connection, token: int, now: int) -> bool:
     """Raise the beat; False when the token is dead."""
-    return connection.execute(SQL.beat, (token,)).rowcount == 1
+    return connection.execute(SQL.beat, (now, token)).rowcount == 1
 
 
 def bury(connection: sqlite3.Connection, token: int) -> None:

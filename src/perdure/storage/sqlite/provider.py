@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from perdure.model.commit_plan import Audit, CommitAnswer, CommitBatch, WorkItem
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
+from perdure.model.operations import OpenActivity
 from perdure.storage.provider import (
     Backlog,
     Callback,
@@ -123,7 +124,7 @@ class SqliteProvider:
         self._writer.submit(lambda connection: hosts.come_back(connection, token, names), done)
 
     def beat(self, token: int, done: Callback[bool]) -> None:
-        self._writer.submit(lambda connection: hosts.beat(connection, token), done)
+        self._writer.submit(lambda connection: hosts.beat(connection, token, self._now()), done)
 
     def hosts(self, done: Callback[list[HostRow]]) -> None:
         self._writer.submit(lambda connection: hosts.hosts(connection, self._hub, self._locks), done)
@@ -198,6 +199,11 @@ class SqliteProvider:
 
     def find(self, instance_ids: list[str], done: Callback[list[InstanceRecord]]) -> None:
         self._reader.submit(lambda connection: queries.find(connection, self._hub, instance_ids), done)
+
+    def open_activities(
+        self, n: int, generation: int, tasks: Sequence[int], done: Callback[list[OpenActivity]]
+    ) -> None:
+        self._reader.submit(lambda connection: queries.open_activities(connection, n, generation, tasks), done)
 
     def count_inbox(self, numbers: list[int], now: int, done: Callback[dict[int, int]]) -> None:
         self._reader.submit(lambda connection: queries.count_inbox(connection, numbers, now), done)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 import sqlite3
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from itertools import chain, takewhile
 from typing import Any
 
 from perdure.model.codec import decode_tags
 from perdure.model.instance import InstanceFilter, InstanceRecord, Page
+from perdure.model.operations import OpenActivity
 from perdure.storage.listing import (
     CREATED,
     ID,
@@ -29,6 +30,7 @@ from perdure.storage.sqlite.counting import beginning
 from perdure.storage.sqlite.hosts import holding
 from perdure.storage.sqlite.payloads import history_body
 from perdure.storage.sqlite.rows import record_of
+from perdure.storage.sqlite.standing import json_list
 from perdure.storage.sqlite.statements import SQL
 
 #: seconds that one slice of a listing may hold its snapshot
@@ -138,6 +140,14 @@ def find(connection: sqlite3.Connection, hub: int, ids: list[str]) -> list[Insta
     """The instances with these ids that exist, in the order asked for."""
     found = (connection.execute(SQL.find, (hub, one)).fetchone() for one in ids)
     return [record_of(connection, row) for row in found if row is not None]
+
+
+def open_activities(
+    connection: sqlite3.Connection, n: int, generation: int, tasks: Sequence[int]
+) -> list[OpenActivity]:
+    """Where these activities of a generation are, by task."""
+    rows = connection.execute(SQL.open_activities, (json_list(sorted(set(tasks))), n, generation))
+    return [OpenActivity(*row) for row in rows]
 
 
 def count_inbox(connection: sqlite3.Connection, numbers: list[int], now: int) -> dict[int, int]:

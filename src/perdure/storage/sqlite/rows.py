@@ -85,4 +85,4 @@ def work_item_of(row: tuple[Any, ...], owner: int) -> WorkItem:
 
 def host_row_of(row: tuple[Any, ...]) -> HostRow:
     """The value of a row of `living_hosts`."""
-    return HostRow(row[0], row[1], bool(row[2]), row[3], row[4], _decode_names.decode(row[5] or "{}"))
+    return HostRow(row[0], row[1], bool(row[2]), row[3], row[4], _decode_names.decode(row[5] or "{}"), *row[6:])

@@ -30,7 +30,7 @@ VIEWS = _read("views.sql")
 #: made at each opening where they are missing
 INDEXES = _read("indexes.sql")
 #: the steps from schema k to k + 1, in order
-MIGRATIONS = (_read("0001_tables.sql"), _read("0002_audit.sql"))
+MIGRATIONS = (_read("0001_tables.sql"), _read("0002_audit.sql"), _read("0003_heard.sql"))
 #: the schema that this version writes, and the oldest one whose versions may write it, too
 SCHEMA = len(MIGRATIONS)
 OLDEST_WRITER = 1

@@ -317,7 +317,7 @@ BEGIN
     END IF;
     v_answer := json_build_array(p_number, v_now, p_shape::json, turn_ok, chunk_ok, parking_ok, purged,
         json_build_array(new_ok, new_n, new_status), json_build_array(sent_seq, sent_n, sent_owner));
-    UPDATE host SET beat = beat + 1, number = p_number, answer = v_answer WHERE token = p_token;
+    UPDATE host SET beat = beat + 1, heard = v_now, number = p_number, answer = v_answer WHERE token = p_token;
     RETURN v_answer;
 END $body$;
 
@@ -456,6 +456,19 @@ END $body$;
 CREATE FUNCTION read_history@(p_n bigint, p_generation integer) RETURNS SETOF text LANGUAGE plpgsql @plan@ AS $body$
 BEGIN
     RETURN QUERY SELECT h.body FROM history h WHERE h.n = p_n AND h.generation = p_generation ORDER BY h.turn;
+END $body$;
+
+-- Where these activities of a generation are, by task.
+CREATE FUNCTION open_activities@(p_n bigint, p_generation integer, p_tasks integer[]) RETURNS TABLE (task integer,
+    owner bigint, suspect integer, not_before bigint, began bigint, finished bigint, worker text)
+LANGUAGE plpgsql @plan@ AS $body$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT w.task, w.owner, w.suspect, w.not_before, coalesce(a.started, 0), coalesce(a.finished, 0),
+        coalesce(a.worker, '')
+    FROM work w LEFT JOIN attempt a ON a.n = w.n AND a.generation = w.generation AND a.task = w.task
+        AND a.attempt = w.attempt AND a.host = w.owner
+    WHERE w.n = p_n AND w.generation = p_generation AND w.task = ANY (p_tasks) ORDER BY w.task;
 END $body$;
 
 -- What waits for instances of this host.

@@ -54,7 +54,7 @@ INSERT INTO host (hub, address, instance_id, names, fingerprint, ttl) VALUES (?,
 SELECT dead, number, answer, beat FROM host WHERE token = ?
 
 -- name: living_hosts
-SELECT token, beat, dead, address, instance_id, names FROM host WHERE hub = ? AND dead = 0 ORDER BY token
+SELECT token, beat, dead, address, instance_id, names, heard, ttl FROM host WHERE hub = ? AND dead = 0 ORDER BY token
 
 -- name: living_tokens
 SELECT token FROM host WHERE hub = ? AND dead = 0
@@ -66,7 +66,7 @@ SELECT token FROM host WHERE hub = ? AND dead = 0 AND names <> ''
 UPDATE host SET names = ? WHERE token = ? AND dead = 0
 
 -- name: beat
-UPDATE host SET beat = beat + 1 WHERE token = ? AND dead = 0
+UPDATE host SET beat = beat + 1, heard = ? WHERE token = ? AND dead = 0
 
 -- name: bury
 UPDATE host SET dead = 1 WHERE token = ? AND dead = 0
@@ -86,8 +86,14 @@ SELECT n, generation, task, owner FROM work WHERE hub = ? AND owner = ? AND owne
 -- name: free_work
 UPDATE work SET owner = 0 WHERE n = ? AND generation = ? AND task = ? AND owner = ?
 
+-- name: open_activities
+SELECT w.task, w.owner, w.suspect, w.not_before, coalesce(a.started, 0), coalesce(a.finished, 0), coalesce(a.worker, '')
+FROM json_each(?) CROSS JOIN work w ON w.n = ? AND w.generation = ? AND w.task = json_each.value
+LEFT JOIN attempt a ON a.n = w.n AND a.generation = w.generation AND a.task = w.task AND a.attempt = w.attempt
+    AND a.host = w.owner
+
 -- name: record_answer
-UPDATE host SET beat = beat + 1, number = ?, answer = ? WHERE token = ?
+UPDATE host SET beat = beat + 1, heard = ?, number = ?, answer = ? WHERE token = ?
 
 -- name: add_change
 INSERT INTO change (hub, host, time, instances) VALUES (?, ?, ?, ?)

@@ -1,0 +1,2 @@
+-- When a host last gave a sign of life. 0: it is of a release that does not write it.
+ALTER TABLE host ADD COLUMN heard bigint NOT NULL DEFAULT 0;
