@@ -363,6 +363,13 @@ def test_purge_many(host: Host) -> None:
     assert (dry.status_code, dry.json()) == (200, {"instancesDeleted": 1, "dryRun": True})
     assert host.delete(f"{base}&runtimeStatus=pending").status_code == 404
     assert host.delete(f"{base}&includeRunning=true&runtimeStatus=pending").json() == {"instancesDeleted": 1}
+    for key in "ab":
+        assert host.post(f"{WEBHOOK}/entities/counter/{key}?{hub}&op=add", json=1).status_code == 202
+    assert host.delete(base).status_code == 404, "entities stay"
+    assert host.delete(f"{base}&includeRunning=true&runtimeStatus=Running").status_code == 404
+    assert host.get(f"{WEBHOOK}/counts?{hub}").json()["total"] == 2
+    dry = host.delete(f"{base}&includeRunning=true&dryRun=true").json()
+    assert dry == {"instancesDeleted": 2, "dryRun": True}
 
 
 def test_purge_of_statuses_that_are_not_final_deletes_nothing(host: Host, new_id: str) -> None:

@@ -322,11 +322,14 @@ class ManagementApi:
         if created_from is None:
             return json_response(400, "Please provide value for 'createdTimeFrom' parameter.")
         include_running = parameters.flag("includeRunning", False)
+        statuses = _statuses_to_purge(parameters)
+        # entities, too, where the published host deletes them: whoever names statuses means orchestrations
+        everything = include_running and not statuses
         chosen = InstanceFilter(
             created_from=created_from,
             created_to=parameters.time_if_given("createdTimeTo"),
-            statuses=_statuses_to_purge(parameters),
-            kinds=(InstanceKind.ORCHESTRATION,),
+            statuses=statuses,
+            kinds=() if everything else (InstanceKind.ORCHESTRATION,),
         )
         dry_run = parameters.flag("dryRun", False)
         asked = PurgeInstances(chosen, include_running, dry_run, by=request.address(self._forwarded))

@@ -143,7 +143,11 @@ def _paths() -> Json:
         {**_FILTERS[0], "required": True},
         _FILTERS[1],
         _parameter("runtimeStatus", _TEXT, "Statuses in any case, with commas between or repeated."),
-        _parameter("includeRunning", _FLAG, "Those that have not finished, too (false)."),
+        _parameter(
+            "includeRunning",
+            _FLAG,
+            "Those that have not finished, too, and without runtimeStatus also entities (false).",
+        ),
         _parameter("dryRun", _FLAG, "Count, and delete nothing (false)."),
     ]
     waiting = _parameter("wait", _SECONDS, "Answer when the instance has ended, after so many seconds (300) at most.")
