@@ -293,7 +293,7 @@ class HubClient:
                 done(not_found(instance_id))
             elif record.status in TERMINAL:
                 done(gone(instance_id, record.status))
-            elif record.status in wrong:
+            elif wrong:
                 status_to_come(
                     self._hub.store,
                     record,

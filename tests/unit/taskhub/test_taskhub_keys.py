@@ -124,6 +124,7 @@ def test_what_waits_counts_for_suspend_and_resume(world: World) -> None:
     for _ in range(2):
         assert isinstance(world.ask(ResumeInstance("one")), Refused)
         assert world.ask(SuspendInstance("one")) == Done()
+        assert isinstance(world.ask(SuspendInstance("one")), Refused)
         assert world.ask(ResumeInstance("one")) == Done()
 
 
