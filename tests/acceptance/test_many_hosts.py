@@ -342,3 +342,32 @@ def test_an_outage_longer_than_the_ttl_makes_nothing_run_twice(
         keys = [key for key, *_ in cluster.runs()]
         assert sorted(keys) == sorted(set(keys)), "an activity ran twice"
         assert "It registers again" not in one.log() + two.log()
+
+
+def test_a_database_that_can_only_be_read_makes_nothing_run_twice(
+    new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path
+) -> None:
+    """As while a standby takes the place of the server, or its disk is full."""
+
+    def only_read(on: bool) -> None:
+        # who asks is not held to it
+        server.psql(f"BEGIN READ WRITE; ALTER DATABASE {database} SET default_transaction_read_only = {on}; COMMIT")
+        server.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'")
+
+    with server.database() as url:
+        database = url.rpartition("/")[2]
+        cluster = Cluster(new_host, url, tmp_path)
+        one, two = cluster.start("one", "two")
+        one.begin_webhook("fan", {"width": 8, "seconds": TTL + 5.0}, "f")
+        running(two, "f")
+        only_read(True)
+        eventually(lambda: one.get("/runtime/health/ready").status_code == 503, TTL + 5, "a 503")
+        assert one.get("/runtime/health/live").status_code == 200
+        assert one.post(f"{WEBHOOK}/orchestrators/waits/no", json=1).status_code == 503
+        time.sleep(TTL)
+        only_read(False)
+        eventually(lambda: one.get("/runtime/health/ready").status_code == 200, 15, "readiness")
+        assert len(two.completed("f", 30)) == 8
+        keys = [key for key, *_ in cluster.runs()]
+        assert sorted(keys) == sorted(set(keys)), "an activity ran twice"
+        assert "It registers again" not in one.log() + two.log()

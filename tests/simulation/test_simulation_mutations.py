@@ -73,9 +73,7 @@ def owner_before_commit(self: Any, batch: Any, seq: Any, passed_over: Any) -> Co
 
 
 def outage_counts(self: Any) -> None:
-    """`Ownership.watch` that keeps its clocks running while the store does not answer."""
-    token = self._token
-    self._store.hosts(lambda answer: token == self._token and isinstance(answer, list) and self._observe(answer))
+    """`Ownership.start_anew` that keeps the clocks running while the store does not answer."""
 
 
 def forget_refusal(self: Any, new: Any, verdicts: dict[int, CreationVerdict]) -> CreationVerdict:
@@ -248,7 +246,7 @@ MUTATIONS: dict[str, tuple[Callable[[], ExitStack], Callable[[int], Settings], s
         {invariants.OWNER},
     ),
     "claim counted dead after a store outage": (
-        apply(put(ownership.Ownership, "watch", outage_counts)),
+        apply(put(ownership.Ownership, "start_anew", outage_counts)),
         lambda seed: settings(seed, faults=("outage",)),
         {invariants.ALIVE},
     ),

@@ -195,8 +195,6 @@ class Host:
         self._hub = hub
         self._opened.push_async_callback(self._leave, hub)
         await _called(hub.start)
-        # others on this machine look more often while they are not alone
-        wakes.wakes.wake(0)
         return hub, client
 
     def _watch_over(self, hub: TaskHub, client: HubClient, rules: RetentionRules) -> None:

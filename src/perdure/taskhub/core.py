@@ -85,6 +85,8 @@ class TaskHub:
         self.accepting = True
         self.ownership.begin(registered.token)
         self.activities.look()
+        # others look more often at who is alive while they are not alone
+        self.wakes.wake(0)
         if self.departure.wanted:
             # the token was lost meanwhile
             self.drain(lambda: None)

@@ -21,7 +21,7 @@ _BEATS, _LOOKS = 3, 18
 
 class Ownership:
     """Registers, beats, watches and scans. A host is declared dead only when its beat stood still for the TTL on this
-    host's own monotonic clock while the store answered (invariant 11)."""
+    host's own monotonic clock while the store answered, took this host's own beat, and was looked at (invariant 11)."""
 
     def __init__(self, shift: Shift, dispatcher: Dispatcher, timers: TimerWindow) -> None:
         self._store, self._clock, self._committer = shift.store, shift.clock, shift.committer
@@ -29,6 +29,7 @@ class Ownership:
         self._options, self._telemetry, self._shift = shift.options, shift.telemetry, shift
         self._token = 0
         self._seen: dict[int, tuple[int, float]] = {}
+        self._looked = 0.0
         self._others: tuple[int, ...] = ()
         self._ticks: list[Timer] = []
         self._scanning = False
@@ -70,6 +71,7 @@ class Ownership:
         self.end()
         self._token = token
         self._seen, self._others, self._scanning = {}, (), False
+        self._looked = self._clock.monotonic()
         self._look()
         self.scan()
         self._tick(self._options.host_ttl / _BEATS, self._beat)
@@ -102,6 +104,9 @@ class Ownership:
             elif answer is True:
                 self._committer.succeeded(asked)
                 self.on_beat()
+            else:
+                # it may be read, and takes nothing: nobody's beat can rise
+                self.start_anew()
 
         def timed(answer: int | StoreError) -> None:
             if token == self._token and not isinstance(answer, StoreError):
@@ -126,13 +131,19 @@ class Ownership:
         def listed(answer: list[HostRow] | StoreError) -> None:
             if token != self._token:
                 return
-            if isinstance(answer, StoreError):
-                # nobody can be told dead by a store that does not answer: everyone's time starts anew
-                self._seen = {}
-                return
-            self._observe(answer)
+            now = self._clock.monotonic()
+            unseen, self._looked = now - self._looked, now
+            blind = isinstance(answer, StoreError) or not self._committer.is_current()
+            if blind or unseen > self._options.host_ttl / 2:
+                self.start_anew()
+            if not isinstance(answer, StoreError):
+                self._observe(answer)
 
         self._store.hosts(listed)
+
+    def start_anew(self) -> None:
+        """Nobody can be told dead by a store that does not answer, nor by a host that slept: all have a TTL again."""
+        self._seen = {}
 
     def _observe(self, hosts: list[HostRow]) -> None:
         now = self._clock.monotonic()

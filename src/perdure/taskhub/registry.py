@@ -183,7 +183,7 @@ class Registry:
 
     def arrived(self, n: int) -> None:
         """Something was committed for this instance, of which neither its number nor the owner is known here."""
-        if self.leaving:
+        if self.leaving or not self.token:
             self.pass_on(n)
             return
         self.refresh(n)

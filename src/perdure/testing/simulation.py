@@ -335,6 +335,8 @@ class World:
         self.healthy = False
         self.executors: list[InProcessExecutor] = []
         self.outage_until = 0
+        #: an outage leaves what only reads
+        self.readable = False
         self.hosts = [Host(self, f"host{number}") for number in range(settings.hosts)]
         self.clients = [
             Clientele(self, f"{kind}-{number}", CLIENTS[kind]) for number, kind in enumerate(settings.clients)
@@ -378,7 +380,7 @@ class World:
         slow = self.faulty("slow store") and random.random() < 0.2
         begin, visible, answer = (random.uniform(0, 1.5 if slow else 0.002) for _ in range(3))
         fate = Fate(begin, visible, answer)
-        if self.time.now < self.outage_until:
+        if self.time.now < self.outage_until and not (self.readable and call in _READING):
             fate = Fate(begin, visible, answer, "the store is out", lost=True, applied=False)
         elif self.faulty("lost answers") and random.random() < 0.03:
             fate = Fate(begin, visible, answer + random.choice([0.0, 3.0]), "connection lost", lost=True)
@@ -465,7 +467,8 @@ class World:
 
     def outage(self, host: Host) -> None:
         seconds = self.random.choice([0.5, 5.0, 20.0, 60.0])
-        self.trace(f"the store is out for {seconds} s")
+        self.readable = self.random.random() < 0.4
+        self.trace(f"the store {'takes nothing' if self.readable else 'is out'} for {seconds} s")
         self.outage_until = self.time.now + round(seconds * 1_000_000)
 
     def _heal(self) -> None:
@@ -477,6 +480,8 @@ class World:
             host.resume()
 
 
+#: calls that change nothing
+_READING = frozenset({"hosts", "time", "waiting", "due_timers", "find", "read_inbox", "read_history", "recorded"})
 #: of hosts, in microseconds
 _TTL = round(HubOptions().host_ttl * 1_000_000)
 

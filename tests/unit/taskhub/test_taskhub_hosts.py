@@ -292,9 +292,27 @@ def test_a_lone_host_learns_at_once_that_another_came():
     first = Bench({"Chain": chain})
     first.time.advance(10.2)
     second = Bench({"Chain": chain}, first.database)
-    first.hub.woken()
-    first.time.advance(0.1)
+    told(second, first)
     assert first.hub.ownership.others == (second.hub.token,)
+    # the same under a new token
+    first.time.advance(0.2)
+    first.call(StartInstance("Chain", "c1"))
+    old = second.hub.token
+    second.clock.pause(30)
+    first.time.advance(29)
+    assert first.hub.ownership.others == ()
+    second.time.run_until(lambda: second.hub.token not in (0, old), within=5)
+    told(second, first)
+    assert first.hub.ownership.others == (second.hub.token,)
+
+
+def told(sender: Bench, receiver: Bench) -> None:
+    """What one host tells all others arrives."""
+    for token, n in sender.hub.wakes.woken:
+        if token == 0:
+            receiver.hub.woken(n)
+    sender.hub.wakes.woken.clear()
+    receiver.time.advance(0.05)
 
 
 def test_a_host_declared_dead_registers_again_and_cannot_write_under_its_old_token():
@@ -376,6 +394,7 @@ def test_the_owner_is_told_of_a_message_that_is_due_before_it_looks():
     first.call(add)
     second = Bench({}, first.database)
     first.time.advance(5)
+    second.hub.wakes.woken.clear()
     second.call(replace(add, due=first.time.now + 3_600_000_000))
     assert second.hub.wakes.woken == []
     second.call(replace(add, due=first.time.now + 400_000))
@@ -405,6 +424,73 @@ def test_a_store_outage_makes_nobody_dead_and_nothing_run_twice():
     assert first.wait("c1").record.output == '"done"'
     assert (first.hub.token, second.hub.token) == tokens
     assert len(first.executor.ran) + len(second.executor.ran) == 3
+
+
+def test_what_arrives_while_no_token_is_held_is_left_to_others():
+    """The answer to a search comes when the host has lost its token and has no new one yet."""
+    first = Bench({"Waiting": waiting})
+    first.call(StartInstance("Waiting", "w1"))
+    n = first.call(GetInstance("w1")).record.n
+    first.database.tables.hosts[first.hub.token].dead = True
+    asked: list[str] = []
+
+    def no_new_token(call: str) -> Fate | None:
+        asked.append(call)
+        return Fate(error="away", answer=0.1, applied=False, lost=True) if call == "register" else None
+
+    first.store._fate = no_new_token
+    assert first.time.run_until(lambda: not first.hub.token, within=10)
+    first.time.advance(0.1)
+    asked.clear()
+    first.hub.registry.arrived(n)
+    first.time.advance(1)
+    assert set(asked) == {"register"} and (0, n) in first.hub.wakes.woken
+
+
+#: calls that change nothing
+_READING = frozenset({"hosts", "time", "waiting", "due_timers", "find", "read_inbox", "read_history", "recorded"})
+
+
+def test_a_store_that_can_only_be_read_makes_nobody_dead():
+    first = Bench({"Chain": chain})
+    second = Bench({"Chain": chain}, first.database)
+    first.executor.hold.add("A")
+    first.call(StartInstance("Chain", "c1"))
+    first.time.advance(1.1)
+    tokens = first.hub.token, second.hub.token
+    asked: Counter[str] = Counter()
+    down = Fate(error="read-only", answer=0.01, applied=False, lost=True)
+
+    def fate(call: str) -> Fate | None:
+        asked[call] += 1
+        return None if call in _READING else down
+
+    first.store._fate = second.store._fate = fate
+    first.time.advance(60)
+    assert asked["hosts"] > 100 and asked["beat"] > 30
+    first.store._fate = second.store._fate = None
+    first.time.advance(20)
+    assert (first.hub.token, second.hub.token) == tokens
+    first.executor.hold.clear()
+    first.executor.release()
+    assert first.wait("c1").record.output == '"done"'
+    assert len(first.executor.ran) + len(second.executor.ran) == 3
+
+
+def test_hosts_that_slept_at_the_same_time_do_not_declare_one_another_dead():
+    """As on a machine that is suspended: after it, each sees a beat that stood still for long."""
+    first = Bench({"Chain": chain})
+    second = Bench({"Chain": chain}, first.database)
+    first.executor.hold.add("A")
+    first.call(StartInstance("Chain", "c1"))
+    for wakes_first in (0, 0.4):
+        first.time.advance(5.3)
+        tokens = first.hub.token, second.hub.token
+        first.clock.pause(30)
+        second.clock.pause(30 + wakes_first)
+        first.time.advance(45)
+        assert (first.hub.token, second.hub.token) == tokens
+    assert len(first.executor.ran) == 1 and not second.executor.ran
 
 
 def _idle_calls(sleepers: int) -> tuple[int, int]:
