@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import json
 import os
@@ -14,8 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-
-import asyncpg
 
 import perdure
 from perdure.host.client_hubs import hub_names
@@ -111,16 +108,28 @@ def test_races_and_commands(new_host: Callable[..., Host], store: str) -> None:
 
 def hubs(store: str) -> list[str]:
     """The hubs that a store knows."""
-    if store.startswith("sqlite"):
-        return hub_names(parse_store_url(store, "test", Path.cwd())) or []
+    return hub_names(parse_store_url(store, "test", Path.cwd())) or []
 
-    async def names() -> list[str]:
-        connection = await asyncpg.connect(store)
-        found = [str(name) for (name,) in await connection.fetch("SELECT name FROM perdure.hub")]
-        await connection.close()
-        return found
 
-    return asyncio.run(names())
+def test_a_store_is_asked_for_its_hubs_and_reading_makes_none(store: str) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "perdure", "durable", *words, "--store", store]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+    start = ("start-new", "--function-name", "echo", "--id")
+    assert json.loads(run("get-instances", "--task-hub-name", "First", "--json").stdout) == []
+    assert run("get-runtime-status", "one").returncode == 4
+    assert hubs(store) == []
+    assert run(*start, "one", "--task-hub-name", "First").returncode == 0
+    assert run("get-runtime-status", "one").returncode == 0, "the only hub of a store needs no name"
+    assert run("get-instances", "--task-hub-name", "Other").returncode == 0
+    assert hubs(store) == ["First"]
+    assert run(*start, "two", "--task-hub-name", "Second").returncode == 0
+    several = run("get-runtime-status", "one")
+    assert (several.returncode, "holds the task hubs First, Second: give --task-hub-name." in several.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_who_did_what(new_host: Callable[..., Host], store: str) -> None:

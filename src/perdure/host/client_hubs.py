@@ -200,6 +200,12 @@ class OtherStores:
 
 def hub_names(store: StoreUrl) -> list[str] | None:
     """The hubs that a store holds, without opening any; None where that is not known beforehand."""
+    if store.kind == "postgres":
+        try:
+            from perdure.storage.postgres.hubs import hub_names as postgres_hubs
+        except ModuleNotFoundError:
+            return None
+        return postgres_hubs(store.location)
     if store.kind != "sqlite":
         return None
     if not Path(store.location).exists():

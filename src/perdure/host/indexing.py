@@ -109,6 +109,10 @@ def load_app(root: str, only: Iterable[str] = ()) -> LoadedApp:
             "or folders with a function.json (v1 model)."
         )
     if wanted:
+        known = {loaded.indexed.name.lower() for loaded in app.functions} | {name.lower() for name in folders}
+        missing = sorted(name for name in only if name.lower() not in known)
+        if missing and not app.errors:
+            app.warnings.append(f"--functions: the app has no function {', '.join(map(repr, missing))}.")
         app.functions = [loaded for loaded in app.functions if loaded.indexed.name.lower() in wanted]
     _check_durable_names(app)
     return app

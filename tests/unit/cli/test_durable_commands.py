@@ -260,6 +260,8 @@ def test_signals(run: Run) -> None:
     assert run("signal-entity", "@Counter@a", "--operation", "add", "--input", "1")[:2] == (0, text)
     assert run("signal-entity", "--entity-name", "Counter", "--entity-key", "a", "--op", "add")[:2] == (0, text)
     assert run("signal-entity", "counter")[0] == 2
+    no_operation = "Which operation of entity '@counter@a'? Give its name: --operation NAME.\n"
+    assert run("signal-entity", "@Counter@a") == (2, "", no_operation)
     assert json_of(run, "list-entities") == [], "no host has run it yet"
     assert "2 operations wait: 'add'." in run("why", "@counter@a")[1]
 
@@ -270,6 +272,8 @@ def test_other_stores_and_hubs(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("Other", "OTHER"):
         assert len(json_of(run, "get-instances", "--task-hub-name", name)) == 1
     store = f"sqlite:///{tmp_path}/elsewhere.db"
+    code, _, err = run("get-instances", "--store", store)
+    assert (code, err) == (0, f"There is no file {tmp_path}/elsewhere.db yet: task hub TestHubName is empty.\n")
     run("start-new", "--function-name", "hello", "--store", store)
     assert len(json_of(run, "get-instances", "--store", store)) == 1
     monkeypatch.setenv("MyStore", store)

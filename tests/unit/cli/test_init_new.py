@@ -148,6 +148,7 @@ def test_every_template_of_the_v2_model_indexes_here_and_with_the_published_pack
     published = run_python(tmp_path, BY_PUBLISHED)
     assert {name: kind.lower() for name, kind in published.items()} == by_perdure
     assert by_perdure["Hello"] == "activitytrigger" and by_perdure["Eternal"] == "orchestrationtrigger"
+    assert by_perdure["DurableFunctionsOrchestrator_hello"] == "activitytrigger", "each template runs by itself"
     assert by_perdure["DurableFunctionsEntityPy"] == "entitytrigger" and by_perdure["TimerTrigger"] == "timertrigger"
     out = io.StringIO()
     assert lint([str(tmp_path)], out=out, err=out) == 0, out.getvalue()

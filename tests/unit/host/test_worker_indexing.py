@@ -108,7 +108,9 @@ def zebra(z): pass
 
 def test_functions_setting(tmp_path: Path) -> None:
     write(tmp_path, {"function_app.py": BLUEPRINT + "app = df.DFApp()\napp.register_functions(bp)\n"})
-    assert list(load(tmp_path, "SAY")["functions"]) == ["say"]
+    got = load(tmp_path, "SAY", "nope")
+    assert list(got["functions"]) == ["say"]
+    assert got["warnings"] == ["--functions: the app has no function 'nope'."]
 
 
 def test_script_of_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

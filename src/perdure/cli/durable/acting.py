@@ -15,7 +15,7 @@ from perdure.cli.durable.output import print_json
 from perdure.cli.durable.reading import Id, IdFlag, ended, find, the_id
 from perdure.cli.durable.shapes import state_json
 from perdure.cli.durable.target import CommandFailed, Target
-from perdure.cli.errors import TIMED_OUT
+from perdure.cli.errors import TIMED_OUT, USAGE
 from perdure.model.history_view import full_time
 from perdure.model.instance import RuntimeStatus
 from perdure.model.operations import (
@@ -234,6 +234,8 @@ def signal_entity(
 ) -> None:
     """Send an operation to an entity, without waiting."""
     entity = arguments.entity(id_flag or entity_id, entity_name, entity_key)
+    if not operation:
+        raise CommandFailed(f"Which operation of entity '{entity}'? Give its name: --operation NAME.", USAGE)
     data = arguments.payload("input", input, input_text)
     target.expect(SignalEntityOperation(entity, operation, data, arguments.moment("at", at) or 0), Done)
     if target.json:

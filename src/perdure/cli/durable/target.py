@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,6 +65,8 @@ class Target:
                 )
             own = self.config.hub_name if self.config is not None and where.store is None else None
             self.hub = where.task_hub_name or own or only_hub(self.store, "--task-hub-name")
+            if where.store is not None and self.store.kind == "sqlite" and not Path(self.store.location).exists():
+                print(f"There is no file {self.store.location} yet: task hub {self.hub} is empty.", file=sys.stderr)
             hubs = ClientHubs(self.store, *_options(self.config))
         self._transport = OutsideTransport(hubs, self.hub, by_hand=True)
 
