@@ -82,10 +82,12 @@ class HttpServer:
     def __init__(self, app: Any, *, ssl: dict[str, Any] | None = None) -> None:
         import uvicorn
 
+        from perdure.host.http_protocol import BoundedHttp
+
         self._config = uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=BoundedHttp,
             ws="none",
             lifespan="off",
             interface="asgi3",

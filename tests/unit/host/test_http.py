@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
+import select
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +247,32 @@ def test_address_of_another_machine() -> None:
         StartError, match=r"Invalid --address value '192\.0\.2\.1'\. This machine has no such address\."
     ):
         open_sockets("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("head", [b"GET /" + b"a" * 65536, b"GET / HTTP/1.1\r\nX: " + b"a" * 65536, None])
+def test_headers_without_end_are_refused(front: tuple[Running, httpx.Client], head: bytes | None) -> None:
+    _, client = front
+    address = ("127.0.0.1", client.base_url.port)
+    with socket.create_connection(address, 10) as sock:
+        sock.sendall(b"GET /api/any HTTP/1.1\r\nHost: x\r\n\r\n")
+        first = HTTPResponse(sock)
+        first.begin()
+        assert (first.status, first.read()) == (200, b"ok"), "the headers of one request are not those of another"
+        lines = itertools.repeat(b"X: 1\r\n" * 1000) if head is None else itertools.repeat(b"a" * 1000)
+        sock.sendall(b"GET / HTTP/1.1\r\n" if head is None else head)
+        with contextlib.suppress(ConnectionError):
+            for _, more in zip(range(10_000), lines, strict=False):
+                sock.sendall(more)
+                if select.select([sock], [], [], 0)[0]:
+                    break
+        answer = sock.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n"), answer[:100]
+    assert answer.endswith(b"Request line and headers have more than 65536 bytes.")
+
+
+def test_headers_may_be_large_and_a_body_larger(front: tuple[Running, httpx.Client]) -> None:
+    server, client = front
+    answer = client.post("/api/any", content=b"b" * 1_000_000, headers={"X": "a" * 60_000})
+    assert answer.status_code == 200
+    (call,) = server.workers.calls
+    assert (len(call.body or b""), len(dict(call.headers)["x"])) == (1_000_000, 60_000)
