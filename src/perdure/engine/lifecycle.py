@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from perdure.engine.catalog import Catalog
 from perdure.engine.decide import Decision, parent_answer
 from perdure.engine.rules import entity_message
 from perdure.engine.runtime_state import RuntimeState, moved
@@ -194,14 +195,18 @@ class Rewinding(Struct, frozen=True):
 
 
 def rewind(
-    state: RuntimeState, event: ExecutionRewound, history: list[list[HistoryEvent]], under_way: Collection[int] = ()
+    state: RuntimeState,
+    event: ExecutionRewound,
+    history: list[list[HistoryEvent]],
+    catalog: Catalog,
+    under_way: Collection[int] = (),
 ) -> Rewinding:
     """How a failed instance goes on. `history` are the turns of its generation, `under_way` tasks that still run or
     whose results wait already.
 
     Voided are the failures since the last turn that decided anything: those that the code answered are part of its
     course. Voided activities run again, voided children are rewound; what else was open is set up again, because a
-    failed instance drops it.
+    failed instance drops it. Activities that no host knows fail at once, as when they were scheduled.
     """
     voided: set[int] = set()
     for turn in reversed(history):
@@ -220,8 +225,17 @@ def rewind(
         for child in tasks.children
         if child.event_id in voided
     ]
-    work = tuple(item for item in work_from(state, tasks, 0) if item.task not in under_way)
-    return Rewinding(rewound, work, tuple(messages))
+    work = []
+    for item in work_from(state, tasks, 0):
+        if item.task in under_way:
+            continue
+        unknown = catalog.unknown("activity", item.name)
+        if unknown is None:
+            work.append(item)
+        else:
+            failed = TaskFailed(item.task, unknown, None, FailureDetails("ValueError", unknown))
+            messages.append(Message(state.n, failed, state.generation, item.task))
+    return Rewinding(rewound, tuple(work), tuple(messages))
 
 
 def with_rewinding(decision: Decision, rewinding: Rewinding) -> Decision:

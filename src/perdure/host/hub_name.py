@@ -31,9 +31,11 @@ def hub_name(written: str | None, setting: Callable[[str], str | None]) -> str:
     if not name.strip():
         raise StartError("A non-empty HubName configuration is required.")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name) or not _SHORTEST <= len(name) <= _LONGEST_ACCEPTED:
+        missing = [one for one in _PERCENT.findall(name) if setting(one) is None]
+        no_setting = f" There is no app setting {', '.join(map(repr, missing))}." if missing else ""
         raise StartError(
             f"Task hub name '{name}' should contain only alphanumeric characters, start with a letter, "
-            f"and have length between {_SHORTEST} and {_LONGEST_PUBLISHED}."
+            f"and have length between {_SHORTEST} and {_LONGEST_PUBLISHED}.{no_setting}"
         )
     return name
 

@@ -76,8 +76,11 @@ def client(url: str, *, task_hub: str | None = None, sync: bool = False) -> Any:
     `url` is a store (`sqlite:///.perdure/TestHubName.db`, `postgresql://user@host/database`), which works whether or
     not a host is up, or a host (`http://localhost:7071`, with `?code=KEY` where keys are demanded). Without
     `task_hub` it is the only hub of the store, or the host's own. With `sync` all methods wait instead of being
-    coroutines. Nothing is opened before the first call. Raises `ValueError` on a URL that names nothing.
+    coroutines. Nothing is opened before the first call. Raises `ValueError` on a URL that names nothing, `TypeError`
+    on what is no text.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"perdure.client: {url!r} is no URL. Expected a text such as 'sqlite:///.perdure/MyHub.db'.")
     try:
         hubs, binding, hub = _reached(url, task_hub)
     except StartError as error:

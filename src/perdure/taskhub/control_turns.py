@@ -54,5 +54,5 @@ class ControlTurns:
         state = instance.state
         under_way = {row.task for row in instance.inbox if row.generation == state.generation}
         under_way |= self._shift.activities.tasks_of(state.n, state.generation)
-        instance.rewinding = lifecycle.rewind(state, event, history, under_way)
+        instance.rewinding = lifecycle.rewind(state, event, history, self._shift.catalog, under_way)
         self._code.run(instance, time, [instance.rewinding.event], rows)

@@ -122,7 +122,7 @@ def test_bare_number_of_days_is_pointed_out(tmp_path: Path) -> None:
     assert load(tmp_path, {"functionTimeout": "-1"}).function_timeout is None
 
 
-@pytest.mark.parametrize("name", ["my-hub", "1hub", "ab", "x" * 51, "%UNKNOWN%", "hub_1", "häb"])
+@pytest.mark.parametrize("name", ["my-hub", "1hub", "ab", "x" * 51, "%UNKNOWN", "hub_1", "häb"])
 def test_hub_names_that_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StartError) as caught:
         load(tmp_path, durable(hubName=name))
@@ -130,6 +130,11 @@ def test_hub_names_that_are_refused(tmp_path: Path, name: str) -> None:
         f"Task hub name '{name}' should contain only alphanumeric characters, start with a letter, "
         "and have length between 3 and 45."
     )
+
+
+def test_a_hub_name_of_a_setting_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"'%UNKNOWN%' should .* 3 and 45\. There is no app setting 'UNKNOWN'\.$"):
+        load(tmp_path, durable(hubName="%UNKNOWN%"))
 
 
 def test_empty_hub_name(tmp_path: Path) -> None:

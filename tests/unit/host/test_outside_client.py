@@ -101,6 +101,11 @@ def test_urls_that_name_nothing(url: str, text: str) -> None:
         perdure.client(url)
 
 
+def test_what_is_no_text_is_no_url() -> None:
+    with pytest.raises(TypeError, match=r"None is no URL\. Expected a text such as 'sqlite:///"):
+        perdure.client(None)  # type: ignore[call-overload]
+
+
 def test_a_host_that_is_down_is_named() -> None:
     with perdure.client("http://127.0.0.1:9", sync=True) as client, pytest.raises(Exception, match="No host answers"):
         client.start_new("x")

@@ -269,6 +269,23 @@ def test_rewind_runs_the_failed_activity_again():
     assert bench.status("s1") == "Completed"
 
 
+def test_an_activity_that_no_host_has_fails_after_a_rewind_as_it_did_before():
+    def script(step, events):
+        failed = next((e for e in events if isinstance(e, TaskFailed)), None)
+        if failed is not None:
+            return [CompleteOrchestration(None, failure=FailureDetails("ValueError", failed.reason))]
+        return [] if step else [ScheduleTask(0, "Nope")]
+
+    bench = Bench({"S": script})
+    bench.call(StartInstance("S", "s1"))
+    assert bench.wait("s1").record.status.label == "Failed"
+    assert bench.call(RewindInstance("s1", "again")) == Done()
+    bench.time.advance(1)
+    found = bench.wait("s1", within=5)
+    assert found.record.status.label == "Failed"
+    assert len([e for e in found.history if isinstance(e, TaskFailed)]) == 2
+
+
 def test_results_that_wait_behind_a_turn_become_rows():
     def script(step, events):
         if step == 0:
