@@ -229,7 +229,7 @@ def purge_one(hub: Hub, operation: PurgeInstance, done: Answer) -> None:
         elif not answer:
             done(not_found(operation.instance_id))
         elif operation.recurse:
-            _purge_family(hub, answer[0], operation.by, recorded, done)
+            _purge_family(hub, answer[0], recorded, done)
         else:
             purge_records(hub, answer, lambda count: done(Purged(count)), _refusing(done), recorded)
 
@@ -237,9 +237,9 @@ def purge_one(hub: Hub, operation: PurgeInstance, done: Answer) -> None:
 
 
 def _purge_family(
-    hub: Hub, record: InstanceRecord, by: str, recorded: Callable[[InstanceRecord], Audit | None], done: Answer
+    hub: Hub, record: InstanceRecord, recorded: Callable[[InstanceRecord], Audit | None], done: Answer
 ) -> None:
-    """Purge an instance and then its children, each with their own."""
+    """Purge an instance and then its children, each with their own; others may have their ids by now."""
 
     def read(answer: list[bytes] | StoreError) -> None:
         if isinstance(answer, StoreError):
@@ -251,12 +251,22 @@ def _purge_family(
 
         def next_child(answer: OperationAnswer) -> None:
             nonlocal total
-            if isinstance(answer, Purged):
-                total += answer.instances
+            if not isinstance(answer, Purged):
+                done(answer)
+                return
+            total += answer.instances
             if children:
-                purge_one(hub, PurgeInstance(children.pop(), True, by), next_child)
+                hub.store.find([children.pop()], found)
             else:
                 done(Purged(total))
+
+        def found(answer: list[InstanceRecord] | StoreError) -> None:
+            if isinstance(answer, StoreError):
+                done(unavailable(answer))
+            elif answer and answer[0].parent_n == record.n:
+                _purge_family(hub, answer[0], recorded, next_child)
+            else:
+                next_child(Purged(0))
 
         purge_records(hub, [record], lambda count: next_child(Purged(count)), _refusing(done), recorded)
 

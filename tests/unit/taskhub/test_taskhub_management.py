@@ -135,6 +135,31 @@ def test_a_start_over_what_is_free_or_has_finished_is_a_start() -> None:
         bench.wait("e")
 
 
+def test_a_purge_with_children_spares_whoever_has_their_ids_by_now() -> None:
+    bench = Bench({"Parent": parent, "Waits": waits})
+    bench.call(StartInstance("Parent", "p"))
+    bench.time.advance(1)
+    assert bench.call(PurgeInstance("p", recurse=True)) == Purged(2)
+    assert bench.status("child") == ""
+    bench.call(StartInstance("Parent", "p"))
+    bench.time.advance(1)
+    bench.call(StartInstance("Waits", "child", policy=REPLACE))
+    assert bench.call(PurgeInstance("p", recurse=True)) == Purged(1)
+    assert bench.status("child") == "Running"
+
+
+def test_a_purge_with_children_says_when_it_did_not_come_to_its_end() -> None:
+    bench = Bench({"Parent": parent, "Waits": waits})
+    bench.call(StartInstance("Parent", "p"))
+    bench.time.advance(1)
+    finds = iter([None, Fate(error="down", applied=False)])
+    bench.store._fate = lambda call: next(finds, None) if call == "find" else None
+    answer = bench.call(PurgeInstance("p", recurse=True))
+    assert isinstance(answer, Refused)
+    assert (answer.code, answer.text) == (RefusalCode.UNAVAILABLE, "The store could not answer: down")
+    assert (bench.status("p"), bench.status("child")) == ("", "Running")
+
+
 def test_of_many_starts_over_one_another_each_begins_and_one_remains() -> None:
     bench = Bench({"Holds": holds})
     answers: list[Any] = []
