@@ -94,9 +94,7 @@ def run_app(words: Sequence[str]) -> int:
 
         app.add_typer(durable_app, name="durable")
     try:
-        app(
-            args=prepared(words) if words[:1] == ["durable"] else list(words), prog_name="perdure", standalone_mode=True
-        )
+        app(args=list(words), prog_name="perdure", standalone_mode=True)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     return 0

@@ -15,7 +15,12 @@ from perdure.model.operations import Inspected, LiveHost, OpenActivity, WaitingM
 
 #: things that are named one by one; the others are counted
 NAMED = 5
-_CONTROL = (h.ExecutionSuspended, h.ExecutionResumed, h.ExecutionTerminated, h.ExecutionRewound)
+_CONTROLS: dict[type, str] = {
+    h.ExecutionSuspended: "suspend",
+    h.ExecutionResumed: "resume",
+    h.ExecutionTerminated: "terminate",
+    h.ExecutionRewound: "rewind",
+}
 #: a host gives a sign of life each third of its TTL: one that has not for this part of it is late
 _LATE = 0.5
 
@@ -35,6 +40,12 @@ class Place(Struct, frozen=True):
 
 def explain(found: Inspected, place: Place | None = None) -> str:
     """One paragraph that says why an instance is not moving, and what would make it move."""
+    asked = (_CONTROLS.get(type(message.event)) for message in found.inbox)
+    untaken = [f"A {verb} was asked for that no turn has taken yet." for verb in dict.fromkeys(filter(None, asked))]
+    return " ".join([_explained(found, place), *untaken])
+
+
+def _explained(found: Inspected, place: Place | None) -> str:
     record, inbox, now = found.record, found.inbox, found.time
     who = f"'{record.instance_id}' ({record.name})"
     if record.kind is InstanceKind.ENTITY:
@@ -171,10 +182,9 @@ def _suspended(
     last = next((event for event in reversed(history) if isinstance(event, h.ExecutionSuspended)), None)
     reason = f" ({last.reason})" if last is not None and last.reason else ""
     since = last.timestamp if last is not None and last.timestamp else record.updated
-    held = [message for message in inbox if not isinstance(message.event, _CONTROL) and message.due <= now]
-    resumed = any(isinstance(message.event, h.ExecutionResumed) for message in inbox)
-    end = "A resume waits for a host to take it." if resumed else "It goes on when it is resumed."
-    return f"{who} is suspended since {when(since, now)}{reason}: {count(len(held), 'message')} {waiting(held)}. {end}"
+    held = [message for message in inbox if type(message.event) not in _CONTROLS and message.due <= now]
+    waits = f"{count(len(held), 'message')} {waiting(held)}"
+    return f"{who} is suspended since {when(since, now)}{reason}: {waits}. It goes on when it is resumed."
 
 
 def _pending(record: InstanceRecord, hosts: _Hosts, who: str, now: int, unrunnable: str) -> str:

@@ -291,6 +291,7 @@ def test_other_stores_and_hubs(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
 def test_switches_as_azure_tools_take_them() -> None:
     words = ["durable", "x", "--show-input", "true", "--show-output=false", "--input", "true"]
     assert prepared(words) == ["durable", "x", "--show-input", "--no-show-output", "--input", "true"]
+    assert prepared(["--show-input=maybe"]) == ["--show-input=maybe"], "which is refused"
     assert prepared(["--restart-with-new-instance-id", "false"]) == ["--same-id"]
     assert prepared(["--task-hub", "x", "--prefix=y", "--op", "z"]) == [
         "--task-hub-name", "x", "--script-root=y", "--operation", "z",

@@ -275,6 +275,11 @@ def test_suspended() -> None:
         "'o1' (Order) is suspended since 2025-12-31 23:59:30 UTC (30 s ago) (lunch): 1 message waits. "
         "It goes on when it is resumed."
     )
+    inbox = [*inbox, WaitingMessage(h.ExecutionResumed()), WaitingMessage(h.ExecutionTerminated())]
+    assert explain(record(RuntimeStatus.SUSPENDED), history, inbox, [], NOW) == (
+        f"{text} A resume was asked for that no turn has taken yet. "
+        "A terminate was asked for that no turn has taken yet."
+    )
 
 
 @pytest.mark.parametrize(

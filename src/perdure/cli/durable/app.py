@@ -32,7 +32,7 @@ def prepared(words: Sequence[str]) -> list[str]:
     while rest:
         name, equals, value = rest.pop(0).partition("=")
         name = _ALIASES.get(name, name)
-        if name in _SWITCHES:
+        if name in _SWITCHES and not (equals and value.lower() not in ("true", "false")):
             if not equals and rest and rest[0].lower() in ("true", "false"):
                 value = rest.pop(0)
             off = "--same-id" if name == _SWITCHES[2] else name.replace("--", "--no-", 1)
