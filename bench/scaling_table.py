@@ -99,12 +99,12 @@ class Cluster:
 
 
 def gaps(runs: list[list[Any]], slots: int) -> list[float]:
-    """Seconds that slots of one process stood idle while activities waited."""
+    """Seconds that slots of one process stood idle while activities waited: from an end to the next start there, as
+    all activities are there from the first moment on."""
     found: list[float] = []
     by_process: dict[int, list[tuple[float, float]]] = {}
     for _, process, begun, ended in runs:
         by_process.setdefault(process, []).append((begun, ended))
-    last_begin = max(begun for _, _, begun, _ in runs)
     for times in by_process.values():
         free: list[float] = []
         for begun, ended in sorted(times):
@@ -112,7 +112,7 @@ def gaps(runs: list[list[Any]], slots: int) -> list[float]:
                 free.sort()
                 found.append(begun - free.pop(0))
             free.append(ended)
-    return [gap for gap in found if gap <= last_begin]
+    return found
 
 
 @contextlib.contextmanager

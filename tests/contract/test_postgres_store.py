@@ -355,7 +355,8 @@ class TestWakes:
             "ALTER ROLE ear NOLOGIN", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ear'"
         )
         site.until(lambda: len(told) == 2, 10)
-        assert told[1].startswith("Wakes: asking the database") and "not permitted to log in" in told[1]
+        assert told[1].startswith("Wakes: asking the database up to every 200 ms, as it cannot be listened to")
+        assert '(PERDURE_STORE_LISTEN: role "ear" is not permitted to log in)' in told[1]
         while site.sql("SELECT count(*) FROM host WHERE listens")[0][0]:
             time.sleep(0.05)
         site.until(lambda: bool(heard))

@@ -75,6 +75,8 @@ class Listener:
                 await self._hear(connection)
             except CANNOT_CONNECT as problem:
                 reason = " ".join(str(problem).split()) or type(problem).__name__
+                if self._listening is not self._server:
+                    reason = f"PERDURE_STORE_LISTEN: {reason}"
                 self._told(
                     False,
                     f"Wakes: asking the database up to every {_POLL * 1000:.0f} ms, as it cannot be listened to"
