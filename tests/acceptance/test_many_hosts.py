@@ -296,6 +296,27 @@ def test_a_host_that_stops_hands_over_whatever_still_runs_on_it(cluster: Cluster
     assert sorted(key for key, *_ in cluster.runs()) == ["act/0", "slow", "slowly"]
 
 
+def test_what_does_not_end_in_the_grace_goes_back_at_once(
+    new_host: Callable[..., Host], store: str, tmp_path: Path
+) -> None:
+    grace = {"AzureFunctionsJobHost__extensions__perdure__shutdownTimeout": "00:00:01"}
+    cluster = Cluster(new_host, store, tmp_path, **grace)
+    (one,) = cluster.start("one")
+    one.begin_webhook("fan", {"width": 3, "seconds": 5.0}, "f")
+    eventually(lambda: one.get("/runtime/scale").json()["activities"]["running"] == 3, 5, "three activities")
+    (two,) = cluster.start("two")
+    assert one.process is not None
+    one.process.send_signal(signal.SIGTERM)
+    begun = time.time()
+    assert one.process.wait(4) == 0
+    assert two.completed("f", 20) == ["two"] * 3
+    starts = [float(start) for _, start, _ in cluster.runs()]
+    assert len(starts) == 3, "none ended on the host that stopped"
+    # not only when the host was declared dead
+    print(f"started elsewhere {max(starts) - begun:.2f} s after the signal, with a grace of 1 s")
+    assert max(starts) - begun < 1.0 + TTL
+
+
 def test_the_database_may_restart(new_host: Callable[..., Host], server: PostgresServer, tmp_path: Path) -> None:
     with server.database() as url:
         cluster = Cluster(new_host, url, tmp_path)
