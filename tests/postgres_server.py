@@ -174,6 +174,24 @@ class PostgresServer:
         self.stop(how)
         self.start()
 
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """All processes of the server stand still."""
+        assert self._process is not None
+        listed = self.psql("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        processes = [self._process.pid, *map(int, listed.split())]
+        try:
+            self._signal(processes, signal.SIGSTOP)
+            yield
+        finally:
+            self._signal(processes, signal.SIGCONT)
+
+    @staticmethod
+    def _signal(processes: list[int], number: signal.Signals) -> None:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):  # a connection of it has ended
+                os.kill(process, number)
+
     def remove(self) -> None:
         """Stop, and delete everything."""
         self.stop(signal.SIGQUIT)

@@ -315,6 +315,25 @@ class TestRows:
         assert site.sql(toast)[0][0] == before
 
 
+class TestAServerThatHangs:
+    def test_closing_does_not_wait_for_it(self, site: PostgresSite, server: PostgresServer) -> None:
+        """It takes connections and answers nobody, as a machine that is suspended or a network that drops all."""
+        answered = threading.Semaphore(0)
+        provider = PostgresProvider(site.url, "hub", lambda call: call(), schema=site.schema)
+        provider.open()
+        for _ in range(3):
+            # each of the connections of this kind of calls
+            provider.beat(1, lambda answer: answered.release())
+            assert answered.acquire(timeout=20)
+        with server.hanging():
+            for _ in range(2):
+                provider.beat(1, lambda answer: None)
+            closing = threading.Thread(target=provider.shutdown)
+            closing.start()
+            closing.join(12)
+            assert not closing.is_alive()
+
+
 class TestWakes:
     def _pair(self, site: PostgresSite, **options: Any) -> tuple[Any, Any, list[list[int]], list[str], int]:
         heard: list[list[int]] = []

@@ -23,6 +23,8 @@ Post = Callable[[Callable[[], None]], None]
 
 #: seconds that one call, and one attempt to connect, may take
 CALL, CONNECT = 20.0, 5.0
+#: seconds that calls may still take when the store is closed
+LAST = 3.0
 #: how often a call is repeated when another transaction was in its way
 _REPEATS = 5
 #: of each direct connection; behind a pooler a session is not ours to set
@@ -77,10 +79,13 @@ class Lane:
         self._queue.put_nowait((operation, done))
 
     async def stop(self) -> None:
-        """Do what was asked for, then close."""
+        """Do what was asked for, then close. What a server that hangs does not answer soon is given up."""
         for _ in self._workers:
             self._queue.put_nowait(None)
-        await asyncio.gather(*self._workers)
+        _, hanging = await asyncio.wait(self._workers, timeout=LAST)
+        for worker in hanging:
+            worker.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
 
     async def _work(self) -> None:
         connection: Connection = None
@@ -94,6 +99,9 @@ class Lane:
                 if connection is None or connection.is_closed():
                     connection = await self._server.connect()
                 answer = await _run(operation, connection)
+            except asyncio.CancelledError:
+                _leave(connection)
+                raise
             except Exception as problem:  # noqa: BLE001 - whatever went wrong is the answer of the operation
                 answer = call_failed(problem)
                 if answer.lost:
