@@ -32,6 +32,7 @@ class Ownership:
         self._looked = 0.0
         self._others: tuple[int, ...] = ()
         self._ticks: list[Timer] = []
+        self._next_look: Timer | None = None
         self._scanning = False
         self._scan_again = False
         self._left_behind = False
@@ -83,6 +84,8 @@ class Ownership:
         for timer in self._ticks:
             timer.cancel()
         self._ticks = []
+        if self._next_look is not None:
+            self._next_look.cancel()
 
     @property
     def others(self) -> tuple[int, ...]:
@@ -122,7 +125,12 @@ class Ownership:
     def _look(self) -> None:
         """Look at the others; rarely when there are none, as whoever comes wakes this host."""
         self.watch()
-        self._tick(self._options.host_ttl / (_LOOKS if self._others else _BEATS), self._look)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._next_look = self._clock.later(self._options.host_ttl / (_LOOKS if self._others else _BEATS), self._look)
 
     def watch(self) -> None:
         """Ask the store who else is alive."""
@@ -166,6 +174,7 @@ class Ownership:
         if others != self._others:
             # whoever is gone may have been declared dead by others, or here by a call whose answer was lost
             self._others = others
+            self._look_later()
             self._registry.live = frozenset(others)
             self.on_abandoned_work()
             self.scan()

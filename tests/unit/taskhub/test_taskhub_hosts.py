@@ -288,6 +288,19 @@ def test_a_silent_host_is_taken_over_from_within_ten_seconds_whenever_it_fell_si
         assert second.wait("w1", within=10).record.output == "5", f"silent after {tenths} tenths of a second"
 
 
+def test_a_host_that_falls_silent_soon_after_it_came_is_taken_over_from_within_ten_seconds():
+    for tenths in range(0, 31, 3):
+        first = Bench({"Waiting": waiting})
+        first.time.advance(10 + tenths / 10)
+        second = Bench({"Waiting": waiting}, first.database)
+        told(second, first)
+        second.time.advance(0.5)
+        second.call(StartInstance("Waiting", "w1"))
+        second.clock.stop()
+        assert first.call(RaiseEvent("w1", "go", "5")) == Done()
+        assert first.wait("w1", within=10).record.output == "5", f"came after {tenths} tenths of a second"
+
+
 def test_a_lone_host_learns_at_once_that_another_came():
     first = Bench({"Chain": chain})
     first.time.advance(10.2)
