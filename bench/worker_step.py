@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from perdure.host.supervisor import Supervisor
-from perdure.host.worker_link import SupervisorOptions
+from perdure.host.supervision.supervisor import Supervisor
+from perdure.host.supervision.worker_link import SupervisorOptions
 from perdure.model.execution import ActivityRequest, TurnDecided, TurnRequest
 from perdure.model.history import ExecutionStarted, TaskCompleted
 

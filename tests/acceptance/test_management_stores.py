@@ -16,7 +16,7 @@ from statistics import median
 
 import perdure
 from perdure.host.client_hubs import hub_names
-from perdure.host.store_url import parse_store_url
+from perdure.host.settings.store_url import parse_store_url
 from perdure.model.operations import ExistingPolicy
 from tests.acceptance.host import APPS, WEBHOOK, Host, eventually
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from perdure.host.traces import Span, Traces
+from perdure.host.telemetry.traces import Span, Traces
 from perdure.model.trace_context import Sampling, span_id, trace_id
 from perdure.taskhub.core import TaskHub
 from perdure.testing.simulation import Settings, World, settings_of

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from perdure.cli.errors import FAILED, print_error
-from perdure.host.config import Flags, load_config
 from perdure.host.errors import StartError
-from perdure.host.hub_name import default_hub_name
-from perdure.host.store_url import StoreUrl, parse_store_url
+from perdure.host.settings.config import Flags, load_config
+from perdure.host.settings.hub_name import default_hub_name
+from perdure.host.settings.store_url import StoreUrl, parse_store_url
 from perdure.storage.provider import StoreError
 
 

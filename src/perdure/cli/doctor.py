@@ -20,15 +20,15 @@ from typing import Annotated, NamedTuple
 import typer
 
 from perdure.cli.errors import DONE, FAILED
-from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
+from perdure.host.settings.config import Flags, HostConfig, load_config
 from perdure.portable import open_files_limit
 
 _SLOW_SYNC = 0.02
 _LOAD_SECONDS = 60.0
 _LOADS = (
     "import json, sys, os; out = os.dup(1); os.dup2(2, 1); from perdure import azure_names; azure_names.install(); "
-    "from perdure.host.indexing import load_app, prepare_paths; root = sys.argv[1]; prepare_paths(root); "
+    "from perdure.host.worker.indexing import load_app, prepare_paths; root = sys.argv[1]; prepare_paths(root); "
     "app = load_app(root); os.write(out, json.dumps({'functions': [f.indexed.name for f in app.functions], "
     "'errors': [e.text for e in app.errors], 'warnings': app.warnings}).encode())"
 )

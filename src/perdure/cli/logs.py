@@ -14,11 +14,11 @@ import msgspec
 import typer
 
 from perdure.cli.errors import FAILED, USAGE, print_error
-from perdure.host.config import Flags, load_config
-from perdure.host.console import console_format, level_name, wants_colour
 from perdure.host.errors import StartError
-from perdure.host.log_file import KEPT, Entry, log_path, older
-from perdure.host.logs import LEVELS, Record
+from perdure.host.logs.console import console_format, level_name, wants_colour
+from perdure.host.logs.log import LEVELS, Record
+from perdure.host.logs.log_file import KEPT, Entry, log_path, older
+from perdure.host.settings.config import Flags, load_config
 from perdure.model.history_view import full_time
 
 _LOOK_SECONDS = 0.1

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from perdure.host.errors import StartError
-from perdure.host.lenient_json import read_object
-from perdure.host.local_settings import FILE_NAME, read_local_settings
+from perdure.host.settings.lenient_json import read_object
+from perdure.host.settings.local_settings import FILE_NAME, read_local_settings
 
 settings_app = typer.Typer(help="App settings in local.settings.json.", no_args_is_help=True)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from perdure.cli.errors import USAGE, print_error
-from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
+from perdure.host.settings.config import Flags, HostConfig, load_config
 
 #: flags of `func start` that have nothing to do here, and whether a value follows them
 WITHOUT_EFFECT = {

@@ -6,11 +6,11 @@ import ipaddress
 import os
 from collections.abc import Iterator
 
-from perdure.host.config import HostConfig
-from perdure.host.console import Console
-from perdure.host.environments import other_environment
-from perdure.host.function_list import FunctionList, printed_list
-from perdure.host.logs import INFORMATION, WARNING, HostLog
+from perdure.host.functions.function_list import FunctionList, printed_list
+from perdure.host.logs.console import Console
+from perdure.host.logs.log import INFORMATION, WARNING, HostLog
+from perdure.host.settings.config import HostConfig
+from perdure.host.settings.environments import other_environment
 
 
 def announce(config: HostConfig, functions: FunctionList, console: Console, log: HostLog, milliseconds: float) -> None:

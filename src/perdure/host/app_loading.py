@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from perdure.host.composition import supervisor_options
-from perdure.host.config import HostConfig, load_config
 from perdure.host.errors import StartError
-from perdure.host.function_list import FunctionList, in_error, list_functions, trigger_name
-from perdure.host.logs import ERROR, INFORMATION, WARNING, HostLog
-from perdure.host.messages import AppIndexed
-from perdure.host.supervisor import Supervisor, WorkerStartError
+from perdure.host.functions.function_list import FunctionList, in_error, list_functions, trigger_name
+from perdure.host.logs.log import ERROR, INFORMATION, WARNING, HostLog
+from perdure.host.protocol.messages import AppIndexed
+from perdure.host.settings.config import HostConfig, load_config
+from perdure.host.supervision.supervisor import Supervisor, WorkerStartError
 
 if TYPE_CHECKING:
     from perdure.host.reload import ReloadWatch

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from perdure.host.function_calls import FunctionCalls
-from perdure.host.function_list import HTTP
+from perdure.host.functions.function_list import HTTP
 from perdure.host.hub_access import HubAccess
-from perdure.host.logs import ERROR, HostLog
-from perdure.host.messages import IndexedFunction
+from perdure.host.logs.log import ERROR, HostLog
+from perdure.host.protocol.messages import IndexedFunction
+from perdure.host.supervision.function_calls import FunctionCalls
 from perdure.model.instance import entity_scheduler_id
 from perdure.model.operations import Refused, SignalEntityOperation, StartInstance
 

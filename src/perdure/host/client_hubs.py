@@ -13,11 +13,11 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from perdure.host.composition import OpenStore, open_store, policy
-from perdure.host.config import HostConfig
 from perdure.host.errors import StartError
-from perdure.host.hub_name import hub_name
 from perdure.host.loop import LoopClock, answer_of
-from perdure.host.store_url import StoreUrl, parse_store_url
+from perdure.host.settings.config import HostConfig
+from perdure.host.settings.hub_name import hub_name
+from perdure.host.settings.store_url import StoreUrl, parse_store_url
 from perdure.host.wakes import OpenWakes, open_wakes
 from perdure.model.operations import (
     CleanEntities,

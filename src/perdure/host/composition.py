@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from perdure.engine.versions import VersionRule
-from perdure.host.config import HostConfig
 from perdure.host.errors import StartError
-from perdure.host.function_list import FunctionList
-from perdure.host.links import binding_settings, client_binding, webhook_base
-from perdure.host.logs import LevelFilter
-from perdure.host.store_url import StoreUrl, parse_store_url
-from perdure.host.worker_link import SupervisorOptions
-from perdure.host.worker_settings import WorkerSettings
+from perdure.host.functions.function_list import FunctionList
+from perdure.host.http.links import binding_settings, client_binding, webhook_base
+from perdure.host.logs.log import LevelFilter
+from perdure.host.protocol.worker_settings import WorkerSettings
+from perdure.host.settings.config import HostConfig
+from perdure.host.settings.store_url import StoreUrl, parse_store_url
+from perdure.host.supervision.worker_link import SupervisorOptions
 from perdure.model.operations import ExistingPolicy
 from perdure.model.trace_context import Sampling
 from perdure.storage.provider import Provider

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from perdure.host.host_monitor import HostMonitor
-from perdure.host.supervisor import Supervisor
+from perdure.host.supervision.supervisor import Supervisor
+from perdure.host.telemetry.host_monitor import HostMonitor
 from perdure.taskhub.core import TaskHub
 
 #: the lanes of turns as the status names them

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from perdure.host.loop import answer_of
-from perdure.host.messages import ClientCall
+from perdure.host.protocol.messages import ClientCall
 from perdure.model.operations import Done, Operation, OperationAnswer, RaiseEvent, RefusalCode, Refused, asked_by
 from perdure.taskhub.client import HubClient
 

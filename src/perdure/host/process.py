@@ -10,14 +10,14 @@ from typing import Any
 
 import perdure
 from perdure.host.app_loading import tell_notes
-from perdure.host.config import HostConfig
-from perdure.host.console import Console
 from perdure.host.cycles import look_rarely
 from perdure.host.errors import StartError
-from perdure.host.log_file import LogFile, log_path
-from perdure.host.logs import WARNING, HostLog
+from perdure.host.http.server import open_sockets
+from perdure.host.logs.console import Console
+from perdure.host.logs.log import WARNING, HostLog
+from perdure.host.logs.log_file import LogFile, log_path
 from perdure.host.runtime import Host
-from perdure.host.server import open_sockets
+from perdure.host.settings.config import HostConfig
 
 
 def run_host(config: HostConfig, began: float) -> int:

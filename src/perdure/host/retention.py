@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from perdure.host.errors import StartError
-from perdure.host.query_values import status_in_any_case
-from perdure.host.setting_kinds import parse_time_span
+from perdure.host.http.query_values import status_in_any_case
+from perdure.host.settings.setting_kinds import parse_time_span
 from perdure.model.instance import TERMINAL
 from perdure.taskhub.retention import RetentionRules
 

@@ -15,37 +15,37 @@ from typing import Any
 from msgspec import structs
 
 from perdure import portable
-from perdure.host.admin_api import AdminApi
 from perdure.host.announcement import announce, is_loopback
 from perdure.host.app_loading import AppReload, LoadedApp
 from perdure.host.by_hand import run_by_hand
 from perdure.host.client_hubs import ClientHubs, OtherStores, other_hubs
 from perdure.host.composition import OpenStore, hub_options, open_store, supervisor_options
-from perdure.host.config import HostConfig
-from perdure.host.console import Console
 from perdure.host.errors import StartError
-from perdure.host.function_list import FunctionList
-from perdure.host.health import HealthApi
-from perdure.host.host_monitor import HostMonitor
+from perdure.host.functions.function_list import FunctionList
 from perdure.host.host_status import working
-from perdure.host.http import Front
+from perdure.host.http.admin_api import AdminApi
+from perdure.host.http.front import Front
+from perdure.host.http.health import HealthApi
+from perdure.host.http.management_api import ManagementApi
+from perdure.host.http.scale_signals import PATH as SCALE_PATH
+from perdure.host.http.scale_signals import Capacity, ScaleSignals
+from perdure.host.http.server import HttpServer
+from perdure.host.http.tls import tls_options
 from perdure.host.hub_access import HubAccess
-from perdure.host.library_logs import library_logs
-from perdure.host.listeners import Listeners
-from perdure.host.logs import INFORMATION, WARNING, HostLog
+from perdure.host.logs.console import Console
+from perdure.host.logs.library_logs import library_logs
+from perdure.host.logs.log import INFORMATION, WARNING, HostLog
 from perdure.host.loop import LoopClock
-from perdure.host.management_api import ManagementApi
-from perdure.host.messages import AppIndexed, IndexedFunction
-from perdure.host.metrics_api import PATH as METRICS_PATH
+from perdure.host.protocol.messages import AppIndexed, IndexedFunction
 from perdure.host.retention import retention_rules
-from perdure.host.scale_signals import PATH as SCALE_PATH
-from perdure.host.scale_signals import Capacity, ScaleSignals
-from perdure.host.server import HttpServer
 from perdure.host.serving import Serving
-from perdure.host.settings_table import visible_cpus
-from perdure.host.supervisor import Supervisor, WorkerStartError
-from perdure.host.timers import Timers
-from perdure.host.tls import tls_options
+from perdure.host.settings.config import HostConfig
+from perdure.host.settings.table import visible_cpus
+from perdure.host.supervision.supervisor import Supervisor, WorkerStartError
+from perdure.host.telemetry.host_monitor import HostMonitor
+from perdure.host.telemetry.listeners import Listeners
+from perdure.host.telemetry.metrics_api import PATH as METRICS_PATH
+from perdure.host.triggers.timers import Timers
 from perdure.host.wakes import open_wakes
 from perdure.storage.provider import Provider
 from perdure.taskhub.client import HubClient

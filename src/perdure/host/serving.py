@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from perdure.host.app_loading import LoadedApp
-from perdure.host.function_list import FunctionList, in_error
-from perdure.host.http import Front
-from perdure.host.routing import RouteTable
-from perdure.host.timers import Timers
+from perdure.host.functions.function_list import FunctionList, in_error
+from perdure.host.functions.routing import RouteTable
+from perdure.host.http.front import Front
+from perdure.host.triggers.timers import Timers
 
 
 class Serving:

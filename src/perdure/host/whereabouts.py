@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from perdure.host.composition import worker_settings
-from perdure.host.config import HostConfig
-from perdure.host.worker_settings import WorkerSettings
+from perdure.host.protocol.worker_settings import WorkerSettings
+from perdure.host.settings.config import HostConfig
 from perdure.model.codec import encode_history
 from perdure.model.execution import TurnRequest
 from perdure.model.history import HistoryEvent, OrchestratorStarted
@@ -79,8 +79,8 @@ def _rows(history: Iterable[HistoryEvent]) -> list[bytes]:
 
 def _answer(question: Question) -> Standing | None:
     from perdure import azure_names
-    from perdure.host.dialect import decide_dialect
-    from perdure.host.indexing import load_app, prepare_paths
+    from perdure.host.settings.dialect import decide_dialect
+    from perdure.host.worker.indexing import load_app, prepare_paths
     from perdure.sdk.app import OrchestratorCode
     from perdure.sdk.options import SdkOptions
 

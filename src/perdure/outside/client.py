@@ -8,10 +8,10 @@ from typing import Any, Literal, overload
 
 from perdure.host.client_hubs import ClientHubs, hub_names
 from perdure.host.errors import StartError
-from perdure.host.hub_name import default_hub_name
-from perdure.host.links import binding_settings, client_binding, webhook_base
-from perdure.host.store_url import StoreUrl, parse_store_url
-from perdure.host.tracing_settings import client_sampling
+from perdure.host.http.links import binding_settings, client_binding, webhook_base
+from perdure.host.settings.hub_name import default_hub_name
+from perdure.host.settings.store_url import StoreUrl, parse_store_url
+from perdure.host.telemetry.tracing_settings import client_sampling
 from perdure.outside.transport import HttpHubs, Hubs, OutsideTransport
 from perdure.sdk.blocking_client import SyncDurableFunctionsClient
 from perdure.sdk.orchestration_client import DurableOrchestrationClient

@@ -16,7 +16,7 @@ import msgspec
 
 from perdure.host.client_hubs import ClientHubs
 from perdure.host.errors import StartError
-from perdure.host.links import WEBHOOK_PATH
+from perdure.host.http.links import WEBHOOK_PATH
 from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused, asked_by
 from perdure.sdk.client_trace import with_trace
 

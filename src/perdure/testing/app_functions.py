@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from perdure.host.indexing import LoadedApp, load_register
-from perdure.host.invoke import UserFunction, activity_failed
-from perdure.host.messages import ActivityResult, BeginActivity
+from perdure.host.protocol.messages import ActivityResult, BeginActivity
+from perdure.host.worker.indexing import LoadedApp, load_register
+from perdure.host.worker.invoke import UserFunction, activity_failed
 from perdure.model.execution import (
     ActivityCompleted,
     ActivityOutcome,

@@ -15,7 +15,7 @@ from perdure.cli.durable.output import Column, Narrow, cell, print_table
 from perdure.cli.durable.shapes import history_json
 from perdure.cli.main import main
 from perdure.host.client_hubs import hub_names
-from perdure.host.store_url import parse_store_url
+from perdure.host.settings.store_url import parse_store_url
 from perdure.model import history as h
 from perdure.model.failure import FailureDetails
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus

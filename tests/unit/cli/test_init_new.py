@@ -29,7 +29,7 @@ BY_PERDURE = """
 import json, os
 import perdure.azure_names
 perdure.azure_names.install()
-from perdure.host import indexing
+from perdure.host.worker import indexing
 root = os.getcwd()
 indexing.prepare_paths(root)
 app = indexing.load_app(root)

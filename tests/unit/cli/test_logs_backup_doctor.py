@@ -11,8 +11,8 @@ import pytest
 
 import perdure
 from perdure.cli.main import main
-from perdure.host.log_file import LogFile, log_path, older
-from perdure.host.logs import ERROR, INFORMATION, Record
+from perdure.host.logs.log import ERROR, INFORMATION, Record
+from perdure.host.logs.log_file import LogFile, log_path, older
 
 Run = Callable[..., tuple[int, str, str]]
 NOW = 1_767_225_600_000_000

@@ -8,7 +8,7 @@ import pytest
 
 from perdure.cli.main import main
 from perdure.cli.start import UsageError, configured, parse
-from perdure.host.config import Flags
+from perdure.host.settings.config import Flags
 
 
 def test_no_flags() -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
-from perdure.host.config import Flags, HostConfig, load_config
-from perdure.host.http import Front
-from perdure.host.logs import HostLog, LevelFilter, Record
-from perdure.host.messages import HttpAnswer, HttpInvocation, InvocationFailed
-from perdure.host.server import HttpServer, open_sockets
+from perdure.host.http.front import Front
+from perdure.host.http.server import HttpServer, open_sockets
+from perdure.host.logs.log import HostLog, LevelFilter, Record
+from perdure.host.protocol.messages import HttpAnswer, HttpInvocation, InvocationFailed
+from perdure.host.settings.config import Flags, HostConfig, load_config
 from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused
 
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 import perdure
-from perdure.host.admin_api import AdminApi
-from perdure.host.function_list import FunctionList, list_functions
-from perdure.host.messages import IndexedFunction
+from perdure.host.functions.function_list import FunctionList, list_functions
+from perdure.host.http.admin_api import AdminApi
+from perdure.host.protocol.messages import IndexedFunction
 from tests.unit.host.front_fakes import Running, configured, running
 from tests.unit.host.test_function_list import FUNCTIONS
 

@@ -11,10 +11,10 @@ import pytest
 
 from perdure.engine.versions import VersionRule
 from perdure.host.composition import hub_options, supervisor_options, worker_settings
-from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
-from perdure.host.function_list import list_functions
-from perdure.host.settings_table import SETTINGS, Effect
+from perdure.host.functions.function_list import list_functions
+from perdure.host.settings.config import Flags, HostConfig, load_config
+from perdure.host.settings.table import SETTINGS, Effect
 from tests.unit.host.front_fakes import configured
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from perdure.host.console import Console, console_format, json_format, plain_format
-from perdure.host.logs import ERROR, INFORMATION, WARNING, Record
+from perdure.host.logs.console import Console, console_format, json_format, plain_format
+from perdure.host.logs.log import ERROR, INFORMATION, WARNING, Record
 
 TIME = 1_719_096_020_123_456
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.host.environments import environment_of, other_environment
+from perdure.host.settings.environments import environment_of, other_environment
 
 
 def environment(folder: Path) -> Path:

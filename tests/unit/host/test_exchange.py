@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure.host.exchange import Request
+from perdure.host.http.exchange import Request
 
 
 def origin(forwarded: bool = True, server: Any = ("10.0.0.1", 7071), **headers: str) -> str:

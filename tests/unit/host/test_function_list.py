@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from perdure.host.config import HostConfig
-from perdure.host.function_list import FunctionList, list_functions, printed_list
-from perdure.host.messages import IndexedFunction
+from perdure.host.functions.function_list import FunctionList, list_functions, printed_list
+from perdure.host.protocol.messages import IndexedFunction
+from perdure.host.settings.config import HostConfig
 from tests.unit.host.front_fakes import configured
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
-from perdure.host.exchange import Request
-from perdure.host.health import HealthApi
+from perdure.host.http.exchange import Request
+from perdure.host.http.health import HealthApi
 
 
 class Fake:

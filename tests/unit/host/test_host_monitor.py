@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from perdure.host.host_monitor import HostMonitor
+from perdure.host.telemetry.host_monitor import HostMonitor
 from perdure.testing.clock import VirtualClock, VirtualTime
 
 

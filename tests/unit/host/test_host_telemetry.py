@@ -1,6 +1,6 @@
 """The lines of the hub in the host's log."""
 
-from perdure.host.host_telemetry import HostTelemetry
+from perdure.host.telemetry.host_telemetry import HostTelemetry
 
 
 class Lines:

@@ -18,11 +18,11 @@ from typing import Any
 import httpx
 import pytest
 
-from perdure.host.config import Flags
 from perdure.host.errors import StartError
-from perdure.host.messages import HttpAnswer, InvocationFailed
-from perdure.host.routing import RouteTable
-from perdure.host.server import open_sockets
+from perdure.host.functions.routing import RouteTable
+from perdure.host.http.server import open_sockets
+from perdure.host.protocol.messages import HttpAnswer, InvocationFailed
+from perdure.host.settings.config import Flags
 from perdure.model.failure import FailureDetails
 from tests.unit.host.front_fakes import Running, configured, running
 

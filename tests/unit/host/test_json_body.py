@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.host.json_body import json_text
+from perdure.host.http.json_body import json_text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from perdure.host.links import LinkTerms, binding_settings, client_binding, management_links, webhook_base
+from perdure.host.http.links import LinkTerms, binding_settings, client_binding, management_links, webhook_base
 
 
 @pytest.mark.parametrize(

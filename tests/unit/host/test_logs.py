@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from perdure.host.library_logs import library_logs
-from perdure.host.logs import DEBUG, ERROR, HOST_API, INFORMATION, WARNING, HostLog, LevelFilter, Record
-from perdure.host.messages import LogLine
+from perdure.host.logs.library_logs import library_logs
+from perdure.host.logs.log import DEBUG, ERROR, HOST_API, INFORMATION, WARNING, HostLog, LevelFilter, Record
+from perdure.host.protocol.messages import LogLine
 from perdure.model.failure import FailureDetails
 
 

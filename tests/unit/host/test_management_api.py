@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from perdure.host.exchange import ClientGone, Request
-from perdure.host.management_api import ManagementApi
-from perdure.host.routing import RouteTable
+from perdure.host.functions.routing import RouteTable
+from perdure.host.http.exchange import ClientGone, Request
+from perdure.host.http.management_api import ManagementApi
 from perdure.model.instance import InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
     Done,

@@ -10,10 +10,10 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from perdure.host.exchange import Request, Response
-from perdure.host.gauges import hub_gauges
-from perdure.host.metrics import Gauge, Histogram, Metrics
-from perdure.host.metrics_api import MetricsApi
+from perdure.host.http.exchange import Request, Response
+from perdure.host.telemetry.gauges import hub_gauges
+from perdure.host.telemetry.metrics import Gauge, Histogram, Metrics
+from perdure.host.telemetry.metrics_api import MetricsApi
 from perdure.model.commit_plan import NewInstance, WorkItem
 from perdure.model.execution import ActivityCompleted, ActivityFailed, ActivityLost
 from perdure.model.instance import InstanceKind
@@ -70,7 +70,7 @@ def test_a_histogram_counts_what_is_at_most_a_bound() -> None:
 
 
 def test_what_the_store_does_not_tell_is_left_out(monkeypatch: Any) -> None:
-    monkeypatch.setattr("perdure.host.metrics_api._STORE_SECONDS", 0.01)
+    monkeypatch.setattr("perdure.host.telemetry.metrics_api._STORE_SECONDS", 0.01)
     metrics = Metrics()
     metrics.fenced.add()
 

@@ -10,7 +10,7 @@ import pytest
 
 import perdure
 from perdure.host.client_hubs import hub_names
-from perdure.host.store_url import StoreUrl
+from perdure.host.settings.store_url import StoreUrl
 from perdure.model.operations import ExistingPolicy
 
 

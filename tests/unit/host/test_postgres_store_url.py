@@ -9,7 +9,7 @@ from perdure.host.client_hubs import StoreTerms
 from perdure.host.composition import open_store
 from perdure.host.errors import StartError
 from perdure.host.loop import LoopClock
-from perdure.host.store_url import StoreUrl
+from perdure.host.settings.store_url import StoreUrl
 
 
 def opened(url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.host.query_values import BadParameter, Parameters, parse_time, status_in_any_case
+from perdure.host.http.query_values import BadParameter, Parameters, parse_time, status_in_any_case
 from perdure.model.instance import RuntimeStatus
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.host.routing import RouteError, RouteTable, Template
+from perdure.host.functions.routing import RouteError, RouteTable, Template
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from perdure.host.exchange import Request
-from perdure.host.scale_signals import Capacity, ScaleSignals, recommended_hosts
+from perdure.host.http.exchange import Request
+from perdure.host.http.scale_signals import Capacity, ScaleSignals, recommended_hosts
 from perdure.storage.provider import Backlog, StoreError
 
 

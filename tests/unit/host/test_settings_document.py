@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from perdure.host.settings_document import document
-from perdure.host.settings_table import SETTINGS
+from perdure.host.settings.document import document
+from perdure.host.settings.table import SETTINGS
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
 def test_document_is_printed_from_the_table() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == document(), (
-        "docs/settings.md is out of date: python -m perdure.host.settings_document > docs/settings.md"
+        "docs/settings.md is out of date: python -m perdure.host.settings.document > docs/settings.md"
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from perdure.host.span_export import SpanExport, log_once, missing
-from perdure.host.traces import SERVER, Span
-from perdure.host.tracing_settings import Tracing
-from perdure.host.user_traces import attaching
+from perdure.host.telemetry.span_export import SpanExport, log_once, missing
+from perdure.host.telemetry.traces import SERVER, Span
+from perdure.host.telemetry.tracing_settings import Tracing
+from perdure.host.worker.user_traces import attaching
 from perdure.model.trace_context import Sampling
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from perdure.host.app_settings import SettingMissing, expand_binding
-from perdure.host.config import HostConfig
-from perdure.host.function_list import list_functions
-from perdure.host.logs import HostLog, LevelFilter, Record
+from perdure.host.functions.function_list import list_functions
+from perdure.host.logs.log import HostLog, LevelFilter, Record
 from perdure.host.loop import LoopClock
-from perdure.host.messages import InvocationDone, InvocationFailed, Retry
-from perdure.host.timers import Timers
+from perdure.host.protocol.messages import InvocationDone, InvocationFailed, Retry
+from perdure.host.settings.app_settings import SettingMissing, expand_binding
+from perdure.host.settings.config import HostConfig
+from perdure.host.triggers.timers import Timers
 from perdure.model.failure import FailureDetails
 from perdure.storage.memory import MemoryDatabase, MemoryStore
 from tests.unit.host.front_fakes import configured

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from perdure.host.traces import Span, Traces
+from perdure.host.telemetry.traces import Span, Traces
 from perdure.model.actions import (
     CarriedEvent,
     CompleteOrchestration,

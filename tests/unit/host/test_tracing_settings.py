@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.host.config import Flags, load_config
-from perdure.host.tracing_settings import NotTraced, Tracing, client_sampling, tracing_of
+from perdure.host.settings.config import Flags, load_config
+from perdure.host.telemetry.tracing_settings import NotTraced, Tracing, client_sampling, tracing_of
 from perdure.model.trace_context import Sampling
 
 TO = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}

@@ -646,7 +646,7 @@ def test_retry_policies_are_indexed_in_both_models(tmp_path: Path) -> None:
     binding = {"name": "t", "type": "timerTrigger", "direction": "in", "schedule": "0 * * * * *"}
     (v1 / "Tick" / "function.json").write_text(json.dumps({"bindings": [binding], "retry": retry}))
     code = (
-        "import json, sys; from perdure.host import indexing; indexing.prepare_paths(sys.argv[1]); "
+        "import json, sys; from perdure.host.worker import indexing; indexing.prepare_paths(sys.argv[1]); "
         "app = indexing.load_app(sys.argv[1]); print(json.dumps(app.functions[0].indexed.retry))"
     )
     for root in (v1, v2):

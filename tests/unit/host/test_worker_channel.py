@@ -7,9 +7,17 @@ import socket
 import threading
 import time
 
-from perdure.host.channel import HostChannel
-from perdure.host.messages import BeginTurn, DropSession, Heartbeat, HttpAnswer, HttpInvocation, LogLine, StopWorker
-from perdure.host.worker_channel import WorkerChannel
+from perdure.host.protocol.messages import (
+    BeginTurn,
+    DropSession,
+    Heartbeat,
+    HttpAnswer,
+    HttpInvocation,
+    LogLine,
+    StopWorker,
+)
+from perdure.host.supervision.channel import HostChannel
+from perdure.host.worker.channel import WorkerChannel
 from perdure.model.execution import TurnRequest
 
 

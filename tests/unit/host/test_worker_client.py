@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from perdure.host.messages import ClientCall, ClientReply
-from perdure.host.worker_client import ChannelTransport
+from perdure.host.protocol.messages import ClientCall, ClientReply
+from perdure.host.worker.client import ChannelTransport
 from perdure.model.operations import GetInstance, Started
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from perdure.host import dialect
 from perdure.host.app_loading import LoadedApp
-from perdure.host.config import Flags, load_config
-from perdure.host.dialect import decide_dialect, installed_version
-from perdure.host.logs import HostLog, Record
-from perdure.host.messages import AppIndexed
+from perdure.host.logs.log import HostLog, Record
+from perdure.host.protocol.messages import AppIndexed
+from perdure.host.settings import dialect
+from perdure.host.settings.config import Flags, load_config
+from perdure.host.settings.dialect import decide_dialect, installed_version
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from perdure.host import durable_http
-from perdure.host.durable_http import HttpNotAllowedError, call, is_allowed
+from perdure.host.worker import durable_http
+from perdure.host.worker.durable_http import HttpNotAllowedError, call, is_allowed
 
 
 class Echo(BaseHTTPRequestHandler):

@@ -7,8 +7,8 @@ import random
 import msgspec
 import pytest
 
-from perdure.host.framing import LARGE, PIECE, Inbox, Outbox, encode_frame
-from perdure.host.messages import (
+from perdure.host.protocol.framing import LARGE, PIECE, Inbox, Outbox, encode_frame
+from perdure.host.protocol.messages import (
     BeginTurn,
     DropSession,
     Heartbeat,

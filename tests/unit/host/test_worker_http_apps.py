@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.host.messages import HttpAnswer, InvocationFailed
+from perdure.host.protocol.messages import HttpAnswer, InvocationFailed
 from tests.unit.host.worker_world import world
 
 

@@ -15,7 +15,7 @@ SCRIPT = """
 import json, sys
 from perdure import azure_names
 azure_names.install()
-from perdure.host.indexing import load_app, prepare_paths, fingerprint
+from perdure.host.worker.indexing import load_app, prepare_paths, fingerprint
 root, only = sys.argv[1], sys.argv[2:]
 prepare_paths(root)
 app = load_app(root, only)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from perdure.host.executions import RunEnded, RunKind, RunStarted
-from perdure.host.messages import HttpAnswer, InvocationFailed
-from perdure.host.supervisor import Supervisor, WorkerStartError
-from perdure.host.worker_link import SupervisorOptions
+from perdure.host.protocol.executions import RunEnded, RunKind, RunStarted
+from perdure.host.protocol.messages import HttpAnswer, InvocationFailed
+from perdure.host.supervision.supervisor import Supervisor, WorkerStartError
+from perdure.host.supervision.worker_link import SupervisorOptions
 from perdure.model.codec import encode_history
 from perdure.model.execution import (
     ActivityCompleted,
@@ -481,9 +481,9 @@ def test_stop_gives_back_what_does_not_end(tmp_path: Path) -> None:
 
 HOST = """
 import asyncio, sys
-from perdure.host.supervisor import Supervisor
-from perdure.host.worker_link import SupervisorOptions
-from perdure.host.messages import TurnRequest
+from perdure.host.supervision.supervisor import Supervisor
+from perdure.host.supervision.worker_link import SupervisorOptions
+from perdure.host.protocol.messages import TurnRequest
 from perdure.model.execution import ActivityRequest
 async def main():
     supervisor = Supervisor(SupervisorOptions(sys.argv[1]), on_log=print, on_client_call=None)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from perdure.host.messages import HttpAnswer
+from perdure.host.protocol.messages import HttpAnswer
 from perdure.model.execution import ActivityCompleted, ActivityLost, EntityRequest
 from perdure.model.history import EntityOperationRequested
 from tests.unit.host.worker_world import world

@@ -9,12 +9,12 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from perdure.host.bindings import Bindings, client_binding
-from perdure.host.http_values import http_answer, http_request
-from perdure.host.indexing import LoadedFunction
-from perdure.host.invoke import UserFunction
-from perdure.host.messages import BeginActivity, HttpAnswer, HttpInvocation, IndexedFunction
-from perdure.host.trigger_values import trigger_value
+from perdure.host.protocol.messages import BeginActivity, HttpAnswer, HttpInvocation, IndexedFunction
+from perdure.host.worker.bindings import Bindings, client_binding
+from perdure.host.worker.http_values import http_answer, http_request
+from perdure.host.worker.indexing import LoadedFunction
+from perdure.host.worker.invoke import UserFunction
+from perdure.host.worker.trigger_values import trigger_value
 from perdure.model.execution import ActivityRequest
 
 TRIGGER = {"name": "req", "type": "httpTrigger", "direction": "in"}

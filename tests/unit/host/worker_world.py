@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from perdure.host.executions import Execution
-from perdure.host.messages import AppIndexed, ClientCall, HttpAnswer, InvocationFailed, LogLine
-from perdure.host.supervisor import Supervisor
-from perdure.host.worker_link import SupervisorOptions
-from perdure.host.worker_settings import WorkerSettings
+from perdure.host.protocol.executions import Execution
+from perdure.host.protocol.messages import AppIndexed, ClientCall, HttpAnswer, InvocationFailed, LogLine
+from perdure.host.protocol.worker_settings import WorkerSettings
+from perdure.host.supervision.supervisor import Supervisor
+from perdure.host.supervision.worker_link import SupervisorOptions
 from perdure.model.execution import ActivityRequest, EntityRequest, TurnRequest
 from perdure.model.history import ExecutionStarted, HistoryEvent
 from perdure.model.operations import OperationAnswer, Started

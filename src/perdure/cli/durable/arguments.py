@@ -8,7 +8,7 @@ from typing import Any
 
 from perdure.cli.durable.target import CommandFailed
 from perdure.cli.errors import FAILED, USAGE
-from perdure.host.query_values import parse_time, status_in_any_case
+from perdure.host.http.query_values import parse_time, status_in_any_case
 from perdure.model.instance import entity_scheduler_id
 
 

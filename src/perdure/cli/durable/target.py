@@ -13,11 +13,11 @@ from msgspec import Struct
 from perdure.cli.errors import FAILED, NOT_FOUND, USAGE
 from perdure.host.client_hubs import ClientHubs
 from perdure.host.composition import policy
-from perdure.host.config import Flags, HostConfig, load_config
 from perdure.host.errors import StartError
-from perdure.host.hub_name import hub_name
-from perdure.host.store_url import StoreUrl, parse_store_url
-from perdure.host.tracing_settings import client_sampling
+from perdure.host.settings.config import Flags, HostConfig, load_config
+from perdure.host.settings.hub_name import hub_name
+from perdure.host.settings.store_url import StoreUrl, parse_store_url
+from perdure.host.telemetry.tracing_settings import client_sampling
 from perdure.model.operations import Operation, OperationAnswer, RefusalCode, Refused
 from perdure.outside.client import only_hub
 from perdure.outside.transport import HttpHubs, Hubs, OutsideTransport

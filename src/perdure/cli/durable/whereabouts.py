@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from perdure.engine.waiting import Place
-from perdure.host.config import HostConfig
+from perdure.host.settings.config import HostConfig
 from perdure.model.instance import InstanceKind
 from perdure.model.operations import Inspected
 

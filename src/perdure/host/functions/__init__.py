@@ -1,0 +1,1 @@
+"""The functions of an app as the host knows them, and the routes that lead to them."""

@@ -1,0 +1,1 @@
+"""The HTTP front: functions, the documented webhooks, the admin API, probes."""

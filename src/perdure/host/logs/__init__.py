@@ -1,0 +1,1 @@
+"""Lines for people: levels and categories, the console, the file."""

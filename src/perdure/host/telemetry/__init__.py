@@ -1,0 +1,1 @@
+"""Figures and spans for machines: metrics, traces, the host monitor."""

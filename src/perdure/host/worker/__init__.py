@@ -1,0 +1,1 @@
+"""The process in which user code runs: it finds the functions of an app and calls them."""
