@@ -16,7 +16,7 @@ from perdure.model.instance import InstanceFilter, InstanceKind, RuntimeStatus, 
 from perdure.storage.listing import start
 from perdure.storage.postgres import batches, listing, migrations
 from perdure.storage.provider import HostRegistration
-from perdure.testing.provider_contract import result, turn, work
+from perdure.testing.contract.site import result, turn, work
 from tests.contract.postgres_site import PostgresSite
 from tests.postgres_server import PostgresServer
 

@@ -23,7 +23,7 @@ from perdure.storage import postgres
 from perdure.storage.memory import matches
 from perdure.storage.postgres import PostgresProvider, StoreUnusable, listener, listing, migrations
 from perdure.storage.provider import HostRegistration, StoreError
-from perdure.testing.provider_contract import ContractHost, result, timer, turn, work
+from perdure.testing.contract.site import ContractHost, result, timer, turn, work
 from tests.contract.postgres_site import PostgresSite
 from tests.postgres_server import PostgresServer
 

@@ -26,7 +26,7 @@ from perdure.model.history import (
 )
 from perdure.model.instance import RuntimeStatus, execution_id
 from perdure.storage.postgres import migrations
-from perdure.testing.provider_contract import ContractHost, turn
+from perdure.testing.contract.site import ContractHost, turn
 from tests.contract.postgres_site import PostgresSite
 from tests.contract.sites import SqliteSite
 from tests.postgres_server import PostgresServer

@@ -40,8 +40,8 @@ def test_every_stop_of_the_walk_exists() -> None:
 
 
 def test_every_invariant_has_tests_that_exist() -> None:
-    contract = ROOT / "src" / "perdure" / "testing" / "provider_contract.py"
-    sources = [file.read_text("utf-8") for file in [*(ROOT / "tests").rglob("test_*.py"), contract]]
+    contract = ROOT / "src" / "perdure" / "testing" / "contract"
+    sources = [file.read_text("utf-8") for file in [*(ROOT / "tests").rglob("test_*.py"), *contract.glob("*.py")]]
     written = set(re.findall(r"def (test_\w+)\(", "\n".join(sources)))
     rows = re.findall(r"^\| (\d+) \|.*\| (.+) \|$", PROMISES, re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 14))

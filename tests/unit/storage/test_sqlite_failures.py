@@ -13,7 +13,7 @@ from perdure.storage.provider import StoreError
 from perdure.storage.sqlite import SqliteProvider, checkpoints, database, statements
 from perdure.storage.sqlite.database import WriteLock
 from perdure.storage.sqlite.locks import FileLock
-from perdure.testing.provider_contract import ContractHost, turn, work
+from perdure.testing.contract.site import ContractHost, turn, work
 from tests.contract.sites import SqliteSite
 
 

@@ -12,7 +12,7 @@ from perdure.model.codec import encode_history
 from perdure.model.commit_plan import Message, Purge
 from perdure.model.history import EventRaised, OrchestratorStarted, TaskCompleted, TaskScheduled
 from perdure.storage.sqlite.payloads import INLINE, history_body, history_row, pack, unpack
-from perdure.testing.provider_contract import ContractHost, turn, work
+from perdure.testing.contract.site import ContractHost, turn, work
 from tests.contract.sites import SqliteSite
 
 SHORT, LONG, LARGE = '"s"', '"' + "l" * INLINE + '"', '"' + "€" * 5000 + '"'

@@ -12,7 +12,7 @@ import pytest
 
 from perdure.model.commit_plan import CommitAnswer, Message, WorkItem
 from perdure.storage.sqlite.locks import FileLock, HostLocks
-from perdure.testing.provider_contract import EVENT, ContractHost, turn
+from perdure.testing.contract.site import EVENT, ContractHost, turn
 from tests.contract.sites import SqliteSite
 
 #: another host: registers, creates and owns an instance, then waits for a line that tells it to commit once more
@@ -20,7 +20,7 @@ _OTHER = """
 import sys
 from pathlib import Path
 from perdure.model.commit_plan import Message
-from perdure.testing.provider_contract import EVENT, ContractHost, turn, work
+from perdure.testing.contract.site import EVENT, ContractHost, turn, work
 from tests.contract.sites import SqliteSite
 site = SqliteSite(Path(sys.argv[1]))
 host = ContractHost(site)

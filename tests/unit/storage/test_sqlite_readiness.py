@@ -23,7 +23,7 @@ from perdure.model.history import (
 )
 from perdure.model.instance import InstanceKind, RuntimeStatus
 from perdure.model.operations import ExistingPolicy
-from perdure.testing.provider_contract import ContractHost, turn, work
+from perdure.testing.contract.site import ContractHost, turn, work
 from tests.contract.sites import SqliteSite
 
 #: ready by the definition, from the tables alone

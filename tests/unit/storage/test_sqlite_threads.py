@@ -12,7 +12,7 @@ import pytest
 from perdure.model.instance import InstanceFilter
 from perdure.storage.sqlite import SqliteProvider, checkpoints, counting, queries, threads
 from perdure.storage.sqlite.checkpoints import Checkpoints
-from perdure.testing.provider_contract import ContractHost, turn
+from perdure.testing.contract.site import ContractHost, turn
 from tests.contract.sites import SqliteSite
 
 

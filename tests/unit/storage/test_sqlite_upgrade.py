@@ -13,7 +13,7 @@ from perdure.model.commit_plan import Audit, Message, Verdict
 from perdure.model.history import EventRaised, ExecutionStarted
 from perdure.model.instance import InstanceFilter, RuntimeStatus
 from perdure.storage.sqlite.statements import SCHEMA
-from perdure.testing.provider_contract import ContractHost, turn
+from perdure.testing.contract.site import ContractHost, turn
 from tests.contract.sites import SqliteSite
 
 VERSION_1 = Path(__file__).with_name("version1.sql")

@@ -16,7 +16,7 @@ from perdure.model.history import (
     TimerCreated,
     TimerFired,
 )
-from perdure.testing.provider_contract import ContractHost, turn
+from perdure.testing.contract.site import ContractHost, turn
 from tests.contract.sites import SqliteSite
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "tables.md"
