@@ -73,6 +73,7 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__
+        module.__file__ = __file__  # "which package is this?", apps ask when they start
         # a star import is no sign of 2.0, so it gives what 1.7 gives
         module.__dict__["__all__"] = list(TOP_LEVEL_1X if name == ROOT else _SHOWN[name])
         if name in _PACKAGES:

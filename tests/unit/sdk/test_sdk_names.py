@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 import perdure
+import perdure.azure_names
 from perdure.sdk.names import MODULES, TOP_LEVEL_1X, TOP_LEVEL_2
 
 
@@ -35,6 +36,12 @@ def test_one_object_under_all_spellings() -> None:
     assert perdure.testing.execute_entity is df.testing.execute_entity
     for name in TOP_LEVEL_1X + TOP_LEVEL_2:
         assert getattr(perdure, name) is getattr(df, name)
+
+
+@pytest.mark.parametrize("path", list(MODULES))
+def test_every_module_says_from_where_it_is(path: str) -> None:
+    module = importlib.import_module(f"azure.durable_functions.{path}".rstrip("."))
+    assert module.__file__ == perdure.azure_names.__file__
 
 
 def test_late_import_of_a_submodule_leaves_the_class_in_its_parent() -> None:
