@@ -160,7 +160,7 @@ class Activities:
         if not (plain.waits or coroutines.waits or self._slots.is_waiting):
             self._telemetry.limit_cleared("activities")
         elif self._running and not (free.threads if plain.waits or plain.claimed else free.slots):
-            self._telemetry.limit_reached("activities", len(self._running), len(self._running))
+            self._telemetry.limit_reached("activities", len(self._running), self._slots.limit)
 
     def _lose_patience(self) -> None:
         """What was claimed ahead and found no slot is others' to take."""

@@ -67,7 +67,8 @@ class Slots:
 
     def app_changed(self, options: HubOptions) -> None:
         """Which activities there are, and how many may run."""
-        self._limit = options.max_activities
+        #: activities that may be under way
+        self.limit = options.max_activities
         self._threadless = options.threadless
         activities = {name.lower() for name in options.names.get("activity", ())}
         # with a thread to spare, whatever comes first
@@ -98,7 +99,7 @@ class Slots:
     def free(self) -> Free:
         """What could start now."""
         room, threads = self._executor.activity_room()
-        slots = max(0, min(self._limit - self.running, room))
+        slots = max(0, min(self.limit - self.running, room))
         return Free(slots, min(slots, threads))
 
     def room(self, free: Free, trip: float) -> Free:

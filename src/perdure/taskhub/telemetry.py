@@ -60,7 +60,8 @@ class Telemetry:
         """An activity's result found nobody who waits for it."""
 
     def limit_reached(self, what: str, active: int, limit: int) -> None:
-        """A limit holds work back; told again and again until it clears."""
+        """Work is held back by a limit or, where fewer than `limit` are active, because no worker has a free thread; told
+        again and again until it clears."""
 
     def limit_cleared(self, what: str) -> None:
         """The limit holds nothing back any more."""

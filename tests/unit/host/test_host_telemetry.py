@@ -25,6 +25,15 @@ def test_a_limit_is_told_once_until_it_clears():
     assert lines.texts == [text, text]
 
 
+def test_threads_that_hold_work_back_below_the_limit_are_named_beside_it():
+    lines = Lines()
+    HostTelemetry(lines, "abc").limit_reached("activities", 2, 20)
+    assert lines.texts == [
+        "TaskActivityDispatcher-abc-0: Delaying work item fetching because no worker process has a free thread: the "
+        "current active work-item count is 2, the configured maximum active work-item count 20"
+    ]
+
+
 def test_an_instance_of_another_version_is_named():
     lines = Lines()
     telemetry = HostTelemetry(lines, "abc")

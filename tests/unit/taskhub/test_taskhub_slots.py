@@ -158,6 +158,14 @@ def test_a_limit_that_holds_work_back_is_told_until_nothing_waits():
     assert told.lines == [("activities", 2, 2), "cleared"]
 
 
+def test_threads_that_hold_work_back_are_told_with_the_configured_limit():
+    told = Told()
+    bench = held(Bench({"Fan": fan(*"A" * 6)}, telemetry=told, max_activities=20, threads=2), "A")
+    bench.call(StartInstance("Fan", "f1"))
+    bench.time.advance(0.1)
+    assert told.lines == [("activities", 2, 20)]
+
+
 def test_a_full_host_from_which_nothing_is_held_back_says_nothing():
     told = Told()
     bench = held(Bench({"Fan": fan("A", "A")}, telemetry=told, max_activities=2), "A")

@@ -61,15 +61,20 @@ class HostTelemetry(Telemetry):
         self._log.write(_CATEGORY, WARNING, text)
 
     def limit_reached(self, what: str, active: int, limit: int) -> None:
-        """A limit holds work back; one line until it clears."""
+        """Work is held back; one line until it clears."""
         if what in self._limited:
             return
         self._limited.add(what)
+        reason = (
+            f"the current active work-item count ({active}) exceeds the configured maximum active work-item count ({limit})"
+            if active >= limit
+            else f"no worker process has a free thread: the current active work-item count is {active}, the configured "
+            f"maximum active work-item count {limit}"
+        )
         self._log.write(
             _CATEGORY,
             INFORMATION,
-            f"{_DISPATCHERS[what]}-{self._host_id}-0: Delaying work item fetching because the current active work-item "
-            f"count ({active}) exceeds the configured maximum active work-item count ({limit})",
+            f"{_DISPATCHERS[what]}-{self._host_id}-0: Delaying work item fetching because {reason}",
         )
 
     def limit_cleared(self, what: str) -> None:
