@@ -116,6 +116,15 @@ def store_host(new_host: NewHost, file: Path) -> Host:
     return new_host("chaining", settings={"PERDURE_STORE": f"sqlite:///{file}"})
 
 
+def test_a_direct_connection_beside_a_store_in_a_file(new_host: NewHost) -> None:
+    host = new_host("chaining", settings={"PERDURE_STORE_LISTEN": "postgresql://app@db/app"}).start()
+    warning = (
+        "PERDURE_STORE_LISTEN is without effect: it names a direct connection to a PostgreSQL server, and the store is "
+        f"{host.app / '.perdure' / 'TestHubName.db'} (PERDURE_STORE)."
+    )
+    eventually(lambda: warning in host.log(), 5, "the warning")
+
+
 def test_store_file_that_may_not_be_written(new_host: NewHost) -> None:
     file = Path("/proc/hub.db")  # nobody may write there, not even root
     said = refused(store_host(new_host, file))

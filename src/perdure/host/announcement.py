@@ -32,6 +32,11 @@ def _warnings(config: HostConfig) -> Iterator[str]:
             f"Functions and management are open to everyone who reaches {config.address}: nothing is protected by "
             "keys yet."
         )
+    if config.setting("PERDURE_STORE_LISTEN") and config.store.kind != "postgres":
+        yield (
+            "PERDURE_STORE_LISTEN is without effect: it names a direct connection to a PostgreSQL server, and the "
+            f"store is {config.store} (PERDURE_STORE)."
+        )
     other = other_environment(config.script_root, config.worker_python, os.environ)
     if other is not None:
         yield other

@@ -60,7 +60,7 @@ class Telemetry:
         """An activity's result found nobody who waits for it."""
 
     def limit_reached(self, what: str, active: int, limit: int) -> None:
-        """Work is held back by a limit or, where fewer than `limit` are active, because no worker has a free thread; told
+        """A limit holds work back or, where fewer than `limit` are active, no worker has a free thread for it; told
         again and again until it clears."""
 
     def limit_cleared(self, what: str) -> None:

@@ -455,6 +455,9 @@ class Variable(NamedTuple):
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("PERDURE_STORE", ".perdure/<hub>.db", _YES, "the store: sqlite:///path, memory: or postgresql://..."),
+    Variable(
+        "PERDURE_STORE_LISTEN", "PERDURE_STORE", _YES, "a direct connection for wakes where PERDURE_STORE is a pooler"
+    ),
     Variable("AzureFunctionsJobHost__a__b", "", _YES, "overrides the key a.b of host.json"),
     Variable("AzureWebJobsScriptRoot", "", _YES, "folder of the app; --script-root wins"),
     Variable("AzureWebJobs.NAME.Disabled", "", _YES, "true or 1 disables function NAME"),

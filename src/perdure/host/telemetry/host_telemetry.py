@@ -66,7 +66,8 @@ class HostTelemetry(Telemetry):
             return
         self._limited.add(what)
         reason = (
-            f"the current active work-item count ({active}) exceeds the configured maximum active work-item count ({limit})"
+            f"the current active work-item count ({active}) exceeds the configured maximum active work-item count "
+            f"({limit})"
             if active >= limit
             else f"no worker process has a free thread: the current active work-item count is {active}, the configured "
             f"maximum active work-item count {limit}"
