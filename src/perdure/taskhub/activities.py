@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from perdure.engine.runtime_state import runs_code
 from perdure.engine.spans import activity_span
 from perdure.model.commit_plan import Attempt, WorkItem, WorkReturn
@@ -225,6 +227,7 @@ class Activities:
 
         def done(outcome: ActivityOutcome) -> None:
             if epoch == self._epoch and self._running.pop(key, None) is not None:
+                outcome = self._by_the_store(outcome)
                 self._long_runs.ended(key)
                 self._telemetry.activity_ran(item, outcome)
                 self._slots.running = len(self._running)
@@ -248,6 +251,13 @@ class Activities:
             ),
             done,
         )
+
+    def _by_the_store(self, outcome: ActivityOutcome) -> ActivityOutcome:
+        """With times by the store's clock instead of this machine's, which may be wrong by minutes."""
+        if isinstance(outcome, ActivityLost) or not outcome.finished:
+            return outcome
+        ahead = self._clock.now() - self._committer.time()
+        return replace(outcome, started=outcome.started - ahead, finished=outcome.finished - ahead)
 
     def _done(self, item: WorkItem, outcome: ActivityOutcome) -> None:
         if isinstance(outcome, ActivityLost):

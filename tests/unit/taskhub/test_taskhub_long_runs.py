@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from perdure.engine.waiting import explain
 from perdure.model.actions import CompleteOrchestration, ScheduleTask
 from perdure.model.commit_plan import Attempt
+from perdure.model.execution import ActivityCompleted, ActivityRequest
 from perdure.model.operations import Inspected, InspectInstance, OpenActivity, StartInstance
 from tests.unit.taskhub.scripted import Bench
 
@@ -61,3 +64,25 @@ def test_an_activity_beyond_the_limit_lies_unclaimed():
         bench.call(StartInstance("Long", instance_id))
         bench.time.advance(2)
     assert bench.call(InspectInstance("two")).activities == [OpenActivity(0)]
+
+
+def test_attempts_are_timed_by_the_stores_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Bench({"Call": calls("A")})
+    first.hub.stop(lambda: None)
+    first.time.advance(5)
+    bench = Bench({"Call": calls("A")}, first.database)
+    by_the_store = bench.clock.now
+    # this machine's clock is five minutes ahead, and so is its workers'
+    monkeypatch.setattr(bench.clock, "now", lambda: by_the_store() + 300_000_000)
+
+    def outcome(request: ActivityRequest) -> ActivityCompleted:
+        now = bench.clock.now()
+        return ActivityCompleted(request.n, request.generation, request.task, "1", now - 2_000_000, now)
+
+    monkeypatch.setattr(bench.executor, "outcome", outcome)
+    began = by_the_store()
+    bench.call(StartInstance("Call", "c1"))
+    bench.time.advance(3)
+    (ran,) = attempts(bench)
+    assert ran.finished - ran.started == 2_000_000
+    assert began <= ran.finished <= by_the_store()
