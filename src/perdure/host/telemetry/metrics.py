@@ -96,7 +96,7 @@ class Metrics(Telemetry):
             "perdure_activity_seconds", "Run time of an attempt at an activity", _LONG, ("function",)
         )
         self.commit_seconds = Histogram("perdure_commit_seconds", "From sending a commit until it is durable", _FAST)
-        self.held_back = dict.fromkeys(("activities", "turns"), 0)
+        self.held_back = dict.fromkeys(("activities", "turns", "entity batches"), 0)
 
     @property
     def counters(self) -> list[Counter]:
