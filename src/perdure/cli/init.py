@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.templates.catalog import project_file
-from perdure.host.errors import StartError
+from perdure.host.errors import StartError, UsageError
 
 V1, V2 = "V1", "V2"
 _LEARN_MORE = (
@@ -113,9 +113,9 @@ def init_command(
     """Make the files of a new app."""
     for option, value in (("--worker-runtime", worker_runtime), ("--language", language)):
         if value.casefold() != "python":
-            raise StartError(f"{option} '{value}' is not supported: perdure runs apps written in Python.")
+            raise UsageError(f"{option} '{value}' is not supported: perdure runs apps written in Python.")
     if model.upper() not in (V1, V2):
-        raise StartError(f"--model '{model}' is unknown: expected V1 or V2.")
+        raise UsageError(f"--model '{model}' is unknown: expected V1 or V2.")
     root = Path(folder)
     create_app(
         root,

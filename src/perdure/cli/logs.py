@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from perdure.cli.errors import FAILED, USAGE, print_error
+from perdure.cli.numbers import whole
 from perdure.host.errors import StartError
 from perdure.host.logs.console import console_format, level_name, wants_colour
 from perdure.host.logs.log import LEVELS, Record
@@ -30,7 +31,9 @@ def logs_command(
     level: Annotated[str | None, typer.Option("--level", metavar="LEVEL", help="This level and above.")] = None,
     instance: Annotated[str | None, typer.Option("--instance", metavar="ID", help="Of this instance.")] = None,
     function: Annotated[str | None, typer.Option("--function", metavar="NAME", help="Of this function.")] = None,
-    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="LINES", help="Only the last.")] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", "-n", parser=whole(0), metavar="LINES", help="The last.")
+    ] = None,
     task_hub_name: Annotated[str | None, typer.Option("--task-hub-name", metavar="HUB")] = None,
     script_root: Annotated[str | None, typer.Option("--script-root", "--prefix", metavar="DIR")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from perdure.cli.errors import DONE, FAILED, print_error
+from perdure.cli.errors import DONE, FAILED, USAGE, print_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def guarded(command: Callable[[], int]) -> int:
     """Run a command; what users did wrong is one red text on the error output, without a traceback."""
-    from perdure.host.errors import StartError
+    from perdure.host.errors import StartError, UsageError
 
     try:
         return command()
@@ -40,6 +40,6 @@ def guarded(command: Callable[[], int]) -> int:
         if os.environ.get("CLI_DEBUG") == "1":
             raise
         print_error(str(error))
-        return FAILED
+        return USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
         return FAILED

@@ -26,7 +26,7 @@ from perdure.cli.templates.python_source import (
     defined_names,
     register_blueprint,
 )
-from perdure.host.errors import StartError
+from perdure.host.errors import StartError, UsageError
 
 APP_FILE = "function_app.py"
 AUTH_LEVELS = ("function", "anonymous", "admin")
@@ -47,7 +47,7 @@ def add_function(root: Path, request: Request, say: Callable[[str], None]) -> No
     model = app_model(root)
     if not _NAMES[model].fullmatch(request.name):
         also = " and dashes" if model == V1 else ""
-        raise StartError(
+        raise UsageError(
             f"'{request.name}' is no name for a function: it begins with a letter and goes on with letters, digits, "
             f"underscores{also}."
         )
@@ -78,7 +78,7 @@ def _add_to_module(root: Path, request: Request, say: Callable[[str], None]) -> 
     addition = v2_source(request.template, request.name, request.auth_level)
     target = root / request.file
     if not target.name.endswith(".py") or not target.stem.isidentifier():
-        raise StartError(f"--file '{request.file}' is no Python module: expected a name such as orders.py.")
+        raise UsageError(f"--file '{request.file}' is no Python module: expected a name such as orders.py.")
     is_new = not target.exists()
     source = "import azure.functions as func\n\nbp = func.Blueprint()\n" if is_new else _read(target)
     application = application_name(source)
@@ -135,13 +135,13 @@ def new_command(
 ) -> None:
     """Add functions from a template. Without --template and --name it asks."""
     if language.casefold() != "python":
-        raise StartError(f"--language '{language}' is not supported: perdure runs apps written in Python.")
+        raise UsageError(f"--language '{language}' is not supported: perdure runs apps written in Python.")
     interactive = sys.stdin.isatty()
     if not interactive and not (template and name):
-        raise StartError("Running in non-interactive mode: both --template and --name are needed.\n" + _titles())
+        raise UsageError("Running in non-interactive mode: both --template and --name are needed.\n" + _titles())
     level = (auth_level or "function").casefold()
     if level not in AUTH_LEVELS:
-        raise StartError(f"--authlevel '{auth_level}' is unknown: expected one of {', '.join(AUTH_LEVELS)}.")
+        raise UsageError(f"--authlevel '{auth_level}' is unknown: expected one of {', '.join(AUTH_LEVELS)}.")
     chosen = _chosen(template or _ask_template())
     root = Path.cwd()
     if not any((root / marker).exists() for marker in ("local.settings.json", "host.json")):
@@ -159,7 +159,7 @@ def _chosen(wanted: str) -> Template:
     if template is None:
         near = nearest_title(wanted)
         hint = f" Did you mean '{near}'?" if near else ""
-        raise StartError(f"Unknown template '{wanted}'.{hint}\n{_titles()}")
+        raise UsageError(f"Unknown template '{wanted}'.{hint}\n{_titles()}")
     return template
 
 

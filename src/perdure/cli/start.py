@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib.util
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from perdure.cli.errors import USAGE, print_error
-from perdure.host.errors import StartError
+from perdure.host.errors import StartError, UsageError
 from perdure.host.settings.config import Flags, HostConfig, load_config
 
 #: flags of `func start` that have nothing to do here, and whether a value follows them
@@ -34,8 +34,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"perdure start: {message}. 'perdure start --help' lists the flags.")
 
 
-class UsageError(StartError):
-    """The command line is wrong."""
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+    return seconds
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("--cors-credentials", action="store_true", help="other origins may use credentials")
     add("--functions", nargs="+", action="extend", default=[], metavar="NAME", help="load only these functions")
     add("--enableAuth", "--enable-auth", dest="enable_auth", action="store_true", help="demand keys")
-    add("-t", "--timeout", type=float, metavar="SECONDS", help="time for the host to start (no limit)")
+    add("-t", "--timeout", type=_seconds, metavar="SECONDS", help="time for the host to start (no limit)")
     add("--user-log-level", metavar="LEVEL", help="lowest level of user logs: Trace ... Critical, None")
     add("--log-format", choices=("console", "plain", "json"), default="console", help="how log lines look")
     add("--language-worker", metavar="ARGUMENTS", help="further arguments of the workers' interpreter")
@@ -102,12 +108,8 @@ def _prepared(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def start(words: Sequence[str], began: float) -> int:
-    """Run the host until it is told to stop; the exit code."""
-    try:
-        flags, ignored = parse(words)
-    except UsageError as error:
-        print_error(str(error))
-        return USAGE
+    """Run the host until it is told to stop; the exit code. Raises `StartError`."""
+    flags, ignored = parse(words)
     config = configured(flags, ignored)
     from perdure.host.process import run_host
 

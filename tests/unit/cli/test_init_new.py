@@ -321,6 +321,6 @@ def test_mistakes(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 1
+    assert main(words) == 2
     assert text in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from perdure.cli.main import main
-from perdure.cli.start import UsageError, configured, parse
+from perdure.cli.start import configured, parse
+from perdure.host.errors import UsageError
 from perdure.host.settings.config import Flags
 
 

@@ -24,6 +24,7 @@ from perdure.cli.durable.output import (
 from perdure.cli.durable.shapes import entity_json, history_json, state_json
 from perdure.cli.durable.target import CommandFailed, Target
 from perdure.cli.errors import DONE, FAILED, NOT_FOUND, TIMED_OUT, USAGE
+from perdure.cli.numbers import seconds, whole
 from perdure.model.history_view import full_time, whole_seconds
 from perdure.model.instance import InstanceFilter, InstanceKind, InstanceRecord, RuntimeStatus
 from perdure.model.operations import (
@@ -175,7 +176,7 @@ def get_instances(
     runtime_status: Annotated[
         str | None, typer.Option("--runtime-status", metavar="STATUSES", help="In any case, with spaces between.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Instances on one page.")] = 10,
+    top: Annotated[int, typer.Option("--top", parser=whole(1), metavar="N", help="Instances on one page.")] = 10,
     continuation_token: Annotated[
         str | None, typer.Option("--continuation-token", metavar="TOKEN", help="Go on where the last page ended.")
     ] = None,
@@ -260,7 +261,7 @@ def _print_instances(records: list[InstanceRecord]) -> None:
 def list_entities(
     target: Target,
     entity_name: Annotated[str | None, typer.Option("--entity-name", metavar="NAME", help="Of this name.")] = None,
-    top: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Entities on one page.")] = 100,
+    top: Annotated[int, typer.Option("--top", parser=whole(1), metavar="N", help="Entities on one page.")] = 100,
     continuation_token: Annotated[
         str | None, typer.Option("--continuation-token", metavar="TOKEN", help="Go on where the last page ended.")
     ] = None,
@@ -305,7 +306,8 @@ def wait(
     instance_id: Id = None,
     id_flag: IdFlag = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after this time (never).")
+        float | None,
+        typer.Option("--timeout", parser=seconds, metavar="SECONDS", help="Give up after this (never)."),
     ] = None,
 ) -> int:
     """Wait until an instance has ended. 0: it completed, 1: it ended otherwise, 4: there is none, 5: timed out."""
@@ -340,7 +342,7 @@ def audit(
     target: Target,
     instance_id: Id = None,
     id_flag: IdFlag = None,
-    top: Annotated[int, typer.Option("--top", min=1, max=1000, help="So many, the latest ones.")] = 100,
+    top: Annotated[int, typer.Option("--top", parser=whole(1, 1000), metavar="N", help="The latest ones.")] = 100,
 ) -> None:
     """Show who terminated, suspended, purged ... an instance, or (without ID) anything in the task hub."""
     entries = target.expect(ListAudit(instance_id or id_flag, top), AuditListed).entries

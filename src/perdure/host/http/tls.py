@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from perdure.host.errors import StartError
+from perdure.host.errors import StartError, UsageError
 from perdure.host.settings.config import HostConfig
 from perdure.portable import private_file
 
@@ -21,7 +21,7 @@ def tls_options(config: HostConfig) -> dict[str, Any] | None:
     flags = config.flags
     if not flags.use_https:
         if flags.cert:
-            raise StartError("--cert has no effect without --useHttps. Give both, or none.")
+            raise UsageError("--cert has no effect without --useHttps. Give both, or none.")
         return None
     folder = Path(config.script_root) / ".perdure"
     if flags.cert is None:
@@ -29,7 +29,7 @@ def tls_options(config: HostConfig) -> dict[str, Any] | None:
     else:
         file = Path(flags.cert).resolve()
         if not file.is_file():
-            raise StartError(f"--cert: there is no file {file}.")
+            raise UsageError(f"--cert: there is no file {file}.")
         if file.suffix.lower() in (".pfx", ".p12"):
             return {"ssl_certfile": str(_from_pkcs12(file, flags.password or "", folder / "certificate.pem"))}
     options: dict[str, Any] = {"ssl_certfile": str(file)}

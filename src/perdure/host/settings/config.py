@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from perdure.host.errors import StartError
+from perdure.host.errors import StartError, UsageError
 from perdure.host.settings.app_settings import find_setting
 from perdure.host.settings.host_json import (
     LOG_LEVELS,
@@ -286,8 +286,8 @@ def _listening(flags: Flags, local: LocalSettings, origins: dict[str, str]) -> d
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise StartError(
-                f"Invalid {origin} value '{address}'. Expected an IP address, for example 127.0.0.1 or 0.0.0.0."
+            raise _wrong(
+                origin, f"Invalid {origin} value '{address}'. Expected an IP address, for example 127.0.0.1 or 0.0.0.0."
             ) from None
     port: Any = flags.port
     if port is None:
@@ -295,7 +295,7 @@ def _listening(flags: Flags, local: LocalSettings, origins: dict[str, str]) -> d
     else:
         origin = "--port"
     if not str(port).isdigit() or int(port) > 65535:
-        raise StartError(f"Invalid {origin} value '{port}'. Expected a port number from 0 to 65535.")
+        raise _wrong(origin, f"Invalid {origin} value '{port}'. Expected a port number from 0 to 65535.")
     origins["port"] = origin
     cors = flags.cors if flags.cors is not None else host.get("cors", "")
     return {
@@ -306,6 +306,11 @@ def _listening(flags: Flags, local: LocalSettings, origins: dict[str, str]) -> d
     }
 
 
+def _wrong(origin: str, text: str) -> StartError:
+    """The error about a value, by where it came from."""
+    return UsageError(text) if origin.startswith("--") else StartError(text)
+
+
 def _user_log_level(flags: Flags, settings: Mapping[str, str]) -> str | None:
     text, origin = flags.user_log_level, "--user-log-level"
     if text is None:
@@ -314,7 +319,7 @@ def _user_log_level(flags: Flags, settings: Mapping[str, str]) -> str | None:
         return None
     found = next((level for level in LOG_LEVELS if level.lower() == text.strip().lower()), None)
     if found is None:
-        raise StartError(f"Invalid {origin} value '{text}'. Expected one of {', '.join(LOG_LEVELS)}.")
+        raise _wrong(origin, f"Invalid {origin} value '{text}'. Expected one of {', '.join(LOG_LEVELS)}.")
     return found
 
 
