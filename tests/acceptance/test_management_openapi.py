@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.host.http.front import entity_api, management_api
+from perdure.host.http import entity_api, management_api
 from tests.acceptance.host import APPS, WEBHOOK, Host
 from tests.postgres_server import PostgresServer
 
