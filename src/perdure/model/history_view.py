@@ -34,6 +34,15 @@ def full_time(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
+def _text_of(payload: str | None) -> str | None:
+    """A text that was stored as JSON; any other payload stays as it is."""
+    try:
+        value = json.loads(payload or "null")
+    except ValueError:
+        return payload
+    return value if isinstance(value, str) else payload
+
+
 def raw_payload(text: str | None) -> Raw:
     """A stored payload for embedding, as compact JSON; null for none.
 
@@ -235,7 +244,8 @@ class _Shaping:
         return fields
 
     def terminated(self, event: h.ExecutionTerminated) -> dict[str, Any]:
-        return self.input(event.input)
+        # stored as the output of the instance: JSON; readers of histories know the reason as it was given
+        return self.input(_text_of(event.input))
 
     def reasoned(self, event: h.ExecutionSuspended | h.ExecutionResumed) -> dict[str, Any]:
         return {"Reason": event.reason}

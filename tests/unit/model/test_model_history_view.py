@@ -194,7 +194,10 @@ def test_inputs_and_outputs_only_when_shown() -> None:
         (h.EventSent(0, "other", "E", "1"), {"InstanceId": "other", "Name": "E", "Input": "1"}),
         (h.ExecutionSuspended("why"), {"Reason": "why"}),
         (h.ExecutionResumed(None), {"Reason": None}),
-        (h.ExecutionTerminated('"why"'), {"Input": '"why"'}),
+        (h.ExecutionTerminated('"why"'), {"Input": "why"}),
+        (h.ExecutionTerminated("123"), {"Input": "123"}),
+        (h.ExecutionTerminated(None), {"Input": None}),
+        (h.ExecutionTerminated("no JSON"), {"Input": "no JSON"}),
         (
             h.ExecutionRewound("why", (1,)),
             {"Reason": "why", "ParentExecutionId": None, "InstanceId": "i"},
