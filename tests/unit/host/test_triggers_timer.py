@@ -320,6 +320,20 @@ def test_another_host_takes_over_from_one_that_died_while_idle() -> None:
     assert not any(run.past_due for run in world.runs)
 
 
+def test_a_host_that_came_just_before_the_keeper_fired_takes_over_from_it_at_once() -> None:
+    """It has seen no beat of the keeper, but the record move: the keeper was alive after it came."""
+    world = World("2026-01-01T00:00:01")
+    first = world.host("*/3 * * * * *")
+    world.run(0.5)
+    second = world.host("*/3 * * * * *")
+    world.run(2.4)
+    assert [run.host for run in world.runs] == [first] and world.beat() == 0
+    first.kill()
+    world.run_until("2026-01-01T00:00:10")
+    assert [run.host for run in world.runs] == [first, second, second]
+    assert world.times() == ["01-01 00:00:03", "01-01 00:00:06", "01-01 00:00:09"]
+
+
 def test_a_run_interrupted_by_the_death_of_its_host_is_run_again_by_another() -> None:
     world = World("2026-01-01T00:00:30")
     first = world.host("0 */5 * * * *", duration=None)

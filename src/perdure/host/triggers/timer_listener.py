@@ -50,6 +50,7 @@ class TimerListener:
         self._raw: str | None = None  # the record as last seen in the store
         self._unanswered: tuple[str, Decision] | None = None  # a write of which nobody knows whether it was applied
         self._beat: tuple[int, int] | None = None  # token and beat of whoever kept the timer when this host came
+        self._came: tuple[str | None] | None = None  # the record as it was when this host came
         self._retry: Callable[[], None] | None = None  # what ends the wait for a retry of the function
         self._failures = 0
 
@@ -93,6 +94,10 @@ class TimerListener:
             return
         self._failures = 0
         self._raw = raw
+        self._came = self._came or (raw,)
+        if self._came != (raw,):
+            # somebody has kept the timer since this host came, so it is not this host's to start
+            self._starting = False
         unanswered, self._unanswered = self._unanswered, None
         if unanswered is not None and unanswered[0] == raw:
             self._act(unanswered[1])
