@@ -390,8 +390,8 @@ class Host:
     async def _abandon(self, started: asyncio.Future[None]) -> None:
         """The start failed, or is no longer wanted: leave nothing behind."""
         started.cancel()
-        with contextlib.suppress(asyncio.CancelledError, StartError):
-            await started
+        # whatever it ended with, what was opened is closed
+        await asyncio.gather(started, return_exceptions=True)
         await self._background.aclose()
         await self._opened.aclose()
 
